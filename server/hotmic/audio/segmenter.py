@@ -1,0 +1,238 @@
+"""Find where utterances start and end in a stream of any chunking."""
+
+from typing import TypeAlias
+
+import numpy as np
+
+from hotmic.audio import level
+from hotmic.audio.noise import NoiseProfile
+from hotmic.audio.vad import Vad
+from hotmic.values import Samples, Value
+
+_SMOOTHING = 960
+"""60 ms: long enough to see past the pitch period, short enough to find the gap between two words."""
+
+
+class SpeechStarted(Value, frozen=True, kw_only=True):
+    """Speech was confirmed; it began at ``start``, pre-roll included."""
+
+    start: int
+
+
+class SpeechEnded(Value, frozen=True, kw_only=True):
+    """The segment is closed: ``[start, end)``, hang-over included."""
+
+    start: int
+    end: int
+    speech_probability: float
+    """Mean of the VAD over the segment, without pre-roll and hang-over."""
+
+
+Boundary: TypeAlias = SpeechStarted | SpeechEnded
+
+
+class Segmenter:
+    """Turns frame decisions into segments.
+
+    Speech starts after ``min_speech`` samples of speech whose gaps are at most ``start_gap``, and ends after
+    ``min_silence`` samples without any; a shorter pause belongs to the utterance. Positions count samples since the
+    session began, so they survive dropped frames and clock changes, and the cuts between chunks never matter.
+
+    A segment that reaches ``max_segment`` is cut at the quietest 60 ms of its last third, and the next one begins on
+    the very sample where it ends.
+
+    Args:
+        vad: Judges frames; belongs to this segmenter alone.
+        min_speech: Samples of speech that confirm a start. Lower reacts sooner and lets clicks through.
+        min_silence: Samples of silence, counted from the last speech frame, that confirm an end; the floor of the
+            final's latency.
+        pre_roll: Samples before the first speech frame that belong to the segment: soft onsets.
+        hang_over: Samples after the last speech frame that belong to the segment: the fading end of the last word.
+        max_segment: Longest segment in samples.
+        start_gap: Samples of non-speech within a start that do not void it.
+        start_threshold: VAD probability that makes a frame speech while no segment is open.
+        stay_threshold: The same while one is open; doubtful frames just before a start belong to it as well.
+    """
+
+    def __init__(
+        self,
+        vad: Vad,
+        *,
+        min_speech: int,
+        min_silence: int,
+        pre_roll: int,
+        hang_over: int,
+        max_segment: int,
+        start_gap: int = 0,
+        start_threshold: float = 0.5,
+        stay_threshold: float = 0.5,
+    ) -> None:
+        self._vad = vad
+        self._min_speech = min_speech
+        self._min_silence = min_silence
+        self._pre_roll = pre_roll
+        self._hang_over = hang_over
+        self._max_segment = max(max_segment, 6 * vad.frame)
+        self._start_gap = start_gap
+        self._start_threshold = start_threshold
+        self._stay_threshold = stay_threshold
+        self._noise = NoiseProfile(guard=pre_roll)
+        self._boundaries: list[Boundary] = []
+        self._rest = np.zeros(0, dtype=np.int16)
+        self._position = 0
+        self._last_end = 0
+        self._start: int | None = None
+        self._clear_run(0)
+
+    @property
+    def position(self) -> int:
+        """Samples received since the session began."""
+        return self._position
+
+    @property
+    def open_start(self) -> int | None:
+        """Start of the open segment, pre-roll included; ``None`` while there is none."""
+        return self._start
+
+    @property
+    def keep_from(self) -> int:
+        """Every boundary still to come lies at or after this position: audio before it is settled."""
+        if self._start is not None:
+            return self._start
+        return max(self._last_end, self._run_start - self._pre_roll)
+
+    @property
+    def speech_probability(self) -> float:
+        """Mean of the VAD over the speech of the open segment; 0 while there is none."""
+        return 0.0 if self._start is None else self._probability_until(self._speech_end)
+
+    def receive(self, samples: Samples) -> None:
+        """Take the next samples, any number."""
+        self._position += len(samples)
+        data = np.concatenate((self._rest, samples)) if len(self._rest) else samples
+        size = self._vad.frame
+        whole = len(data) // size * size
+        for offset in range(0, whole, size):
+            self._receive_frame(data[offset : offset + size], self._position - len(data) + offset)
+        self._rest = data[whole:].copy()
+
+    def boundaries_to_send(self) -> list[Boundary]:
+        """Drain what was found, in order."""
+        drained, self._boundaries = self._boundaries, []
+        return drained
+
+    def finish(self) -> None:
+        """End the open segment now: recording stopped, the audio ended or the wire fell silent.
+
+        The samples of an unfinished frame are judged as if silence followed. More audio may come afterwards.
+        """
+        if len(self._rest):
+            frame = np.zeros(self._vad.frame, dtype=np.int16)
+            frame[: len(self._rest)] = self._rest
+            start = self._position - len(self._rest)
+            self._rest = np.zeros(0, dtype=np.int16)
+            self._receive_frame(frame, start)
+        if self._start is not None:
+            self._close(min(self._speech_end + self._hang_over, self._position))
+        self._clear_run(self._position)
+
+    def noise(self) -> Samples:
+        """Return up to 0.5 s of the newest audio that is surely no speech, for the noise profile; may be empty."""
+        return self._noise.samples()
+
+    def _receive_frame(self, frame: Samples, start: int) -> None:
+        probability = self._vad.probability(frame)
+        end = min(start + len(frame), self._position)
+        if self._start is None:
+            self._watch(frame, start, end, probability)
+        else:
+            self._follow(frame, end, probability)
+
+    def _watch(self, frame: Samples, start: int, end: int, probability: float) -> None:
+        speech = probability >= self._start_threshold
+        if speech or (self._run_speech and end - self._speech_end <= self._start_gap):
+            self._record(frame, end, probability, speech=speech)
+        elif probability >= self._stay_threshold and not self._run_speech:
+            # A doubtful frame counts for nothing yet, but if speech follows, it began here.
+            self._record(frame, end, probability, speech=False)
+            self._forget_before(start - self._pre_roll)
+        else:
+            self._clear_run(end)
+            self._noise.receive(frame, probability)
+            return
+        self._noise.interrupt()
+        if self._run_speech >= self._min_speech:
+            self._open(max(self._run_start - self._pre_roll, self._last_end))
+            self._limit(end)
+
+    def _follow(self, frame: Samples, end: int, probability: float) -> None:
+        speech = probability >= self._stay_threshold
+        self._record(frame, end, probability, speech=speech)
+        if speech:
+            self._noise.interrupt()
+        elif end - self._speech_end > self._hang_over:
+            self._noise.receive(frame, probability)
+        if end - self._speech_end >= self._min_silence:
+            self._close(min(self._speech_end + self._hang_over, end))
+            self._clear_run(end)
+        else:
+            self._limit(end)
+
+    def _record(self, frame: Samples, end: int, probability: float, *, speech: bool) -> None:
+        self._probabilities.append(probability)
+        self._powers.append(level.block_powers(frame, len(frame) // 4))
+        if speech:
+            self._run_speech += len(frame)
+            self._speech_end = end
+
+    def _limit(self, end: int) -> None:
+        """Cut the open segment while it is longer than allowed."""
+        assert self._start is not None
+        while self._start is not None and end - self._start >= self._max_segment:
+            cut = self._quietest(self._start + self._max_segment * 2 // 3, self._start + self._max_segment)
+            if self._speech_end <= cut:
+                # Only silence would follow: the segment ends here as it would have a moment later.
+                self._close(min(self._speech_end + self._hang_over, cut))
+                self._clear_run(end)
+                return
+            self._close(cut)
+            self._forget_before(cut)
+            self._open(cut)
+
+    def _quietest(self, first: int, last: int) -> int:
+        """Return the position in the middle of the quietest 60 ms of ``[first, last)``."""
+        block = self._vad.frame // 4
+        powers = level.smooth(np.concatenate(self._powers), max(_SMOOTHING // block, 1))
+        low = max((first - self._run_start) // block, 0)
+        high = max((last - self._run_start) // block, low + 1)
+        return self._run_start + (low + int(np.argmin(powers[low:high]))) * block + block // 2
+
+    def _forget_before(self, position: int) -> None:
+        frames = max(position - self._run_start, 0) // self._vad.frame
+        del self._probabilities[:frames]
+        del self._powers[:frames]
+        self._run_start += frames * self._vad.frame
+
+    def _open(self, start: int) -> None:
+        self._start = start
+        self._boundaries.append(SpeechStarted(start=start))
+
+    def _close(self, end: int) -> None:
+        assert self._start is not None
+        self._boundaries.append(
+            SpeechEnded(start=self._start, end=end, speech_probability=self._probability_until(end))
+        )
+        self._start = None
+        self._last_end = end
+
+    def _probability_until(self, end: int) -> float:
+        stop = (min(end, self._speech_end) - self._run_start + self._vad.frame - 1) // self._vad.frame
+        heard = self._probabilities[: max(stop, 1)]
+        return sum(heard) / len(heard)
+
+    def _clear_run(self, start: int) -> None:
+        self._run_start = start
+        self._run_speech = 0
+        self._speech_end = start
+        self._probabilities: list[float] = []
+        self._powers: list[np.ndarray[tuple[int], np.dtype[np.float32]]] = []

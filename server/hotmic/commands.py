@@ -1,0 +1,94 @@
+"""What clients may ask. Wire names live in the dialects."""
+
+from hotmic.values import Denoise, LoadMode, Task, VadProfile, Value
+
+
+class SessionOptions(Value, frozen=True, kw_only=True):
+    """A patch of a session's options: ``None`` leaves a field as it is, an empty string or tuple clears it."""
+
+    language: str | None = None
+    """Language code; empty for automatic detection."""
+    task: Task | None = None
+    vad: VadProfile | None = None
+    denoise: Denoise | None = None
+    hotwords: tuple[str, ...] | None = None
+    prompt: str | None = None
+    beam: int | None = None
+    sample_rate: int | None = None
+    """Rate in hertz of audio that names none itself."""
+
+
+class Command(Value, frozen=True, kw_only=True):
+    """Anything a client asks; ``request_id`` comes back on the answer."""
+
+    request_id: str | int | None = None
+
+
+class ListModels(Command, frozen=True, kw_only=True):
+    """List the registry."""
+
+
+class LoadModel(Command, frozen=True, kw_only=True):
+    """Load a model and make it the one that serves."""
+
+    model_id: str
+    mode: LoadMode = "beside"
+
+
+class UnloadModel(Command, frozen=True, kw_only=True):
+    """End the worker of a model."""
+
+    model_id: str
+
+
+class GetStatus(Command, frozen=True, kw_only=True):
+    """Report models, sessions, queue, lag and device."""
+
+
+class StartRecording(Command, frozen=True, kw_only=True):
+    """Start recording on every session of a channel."""
+
+    channel: str | None = None
+    session: str | None = None
+    config: SessionOptions = SessionOptions()
+
+
+class StopRecording(Command, frozen=True, kw_only=True):
+    """Finalise every session of a channel; audio after it is ignored until the next start."""
+
+    channel: str | None = None
+    session: str | None = None
+
+
+class Configure(Command, frozen=True, kw_only=True):
+    """Change options of a session (audio socket) or of all sessions of the channel (control socket)."""
+
+    options: SessionOptions
+
+
+class Subscribe(Command, frozen=True, kw_only=True):
+    """Move to another channel."""
+
+    channel: str
+
+
+class Ping(Command, frozen=True, kw_only=True):
+    """Ask for a sign of life."""
+
+
+class Authenticate(Command, frozen=True, kw_only=True):
+    """Present a token as a message."""
+
+    token: str
+
+
+class AppendAudio(Command, frozen=True, kw_only=True):
+    """A chunk of audio, as it came."""
+
+    data: bytes
+    encoding: str = "pcm16"
+    sample_rate: int | None = None
+
+
+class EndAudio(Command, frozen=True, kw_only=True):
+    """The speaker is done: finalise."""

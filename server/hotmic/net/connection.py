@@ -1,0 +1,285 @@
+"""One client, from its first frame to its last; the same for every dialect and socket library."""
+
+import asyncio
+import uuid
+from typing import Protocol
+
+import structlog
+
+from hotmic import commands as c
+from hotmic import events as e
+from hotmic.audio.pcm import parse
+from hotmic.dialects.dialect import Dialect, Frame
+from hotmic.dialects.dual import request_id
+from hotmic.errors import HotmicError, NotAuthorized, PeerError, RateLimited
+from hotmic.metrics import Metrics
+from hotmic.net.control import Control, configured, failure, merge
+from hotmic.net.hub import Hub, wall_clock
+from hotmic.net.limit import Limit
+from hotmic.net.outbox import Outbox
+from hotmic.net.runner import Runner, seconds_of
+from hotmic.net.security import Access, Grant
+
+FIRST_MESSAGE = 10.0
+"""Seconds a client has to present its token as a message."""
+SLICE = 32_000
+"""Bytes of audio fed in one go, so that a large frame does not hold the event loop."""
+
+log = structlog.get_logger(__name__)
+
+
+class PeerGoneError(Exception):
+    """The other side closed the connection."""
+
+
+class Peer(Protocol):
+    """A WebSocket, whatever library holds it."""
+
+    address: str
+
+    async def receive(self) -> Frame:
+        """Return the next frame.
+
+        Raises:
+            PeerGoneError: The connection is closed.
+        """
+
+    async def send(self, frame: Frame) -> None:
+        """Send a frame; text where it is JSON.
+
+        Raises:
+            PeerGoneError: The connection is closed.
+        """
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection."""
+
+
+class Services:
+    """What every connection works with."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        runner: Runner,
+        control: Control,
+        access: Access,
+        metrics: Metrics,
+        streams: Limit,
+        outbox_items: int,
+        outbox_bytes: int,
+        slow_client: float,
+    ) -> None:
+        self.hub, self.runner, self.control, self.access, self.metrics = hub, runner, control, access, metrics
+        self.streams = streams
+        self.outbox_items, self.outbox_bytes, self.slow_client = outbox_items, outbox_bytes, slow_client
+
+
+class Connection:
+    """A client's frames in, its events out.
+
+    Args:
+        peer: Its socket.
+        dialect: Its language.
+        services: The daemon.
+        grant: What its token allows; ``None`` while the token must still come as a message.
+        channel: What it hears.
+        session: The session name it wishes for.
+    """
+
+    def __init__(
+        self, peer: Peer, dialect: Dialect, services: Services, *, grant: Grant | None, channel: str, session: str = ""
+    ) -> None:
+        self.channel, self.grant = channel, grant
+        self._peer, self._dialect, self._services = peer, dialect, services
+        self._session_name = session
+        self._session_id: str | None = None
+        self._options: c.SessionOptions | None = None
+        self._outbox = Outbox(max_items=services.outbox_items, max_bytes=services.outbox_bytes)
+        self._closing: tuple[int, str] | None = None
+        self._cut = asyncio.Event()
+        self._log = log.bind(dialect=dialect.name, address=peer.address)
+
+    @property
+    def is_speaker(self) -> bool:
+        """Whether it brings audio."""
+        return self._dialect.is_speaker
+
+    # what it hears
+
+    def hear(self, event: e.Event, *, timestamp: str, key: str = "") -> None:
+        """Take an event of the channel; a client that does not read is cut."""
+        if self.grant is None or ("listen" not in self.grant.scopes and isinstance(event, e.SessionEvent)):
+            return
+        self._put(event, timestamp, key)
+
+    def answer(self, event: e.Event) -> None:
+        """Tell this client alone."""
+        self._put(event, wall_clock(), "")
+
+    def move(self, channel: str) -> None:
+        """Hear another channel."""
+        self._services.hub.leave(self)
+        old, self.channel = self.channel, channel
+        self._services.hub.join(self)
+        self._services.control.forget_channel(old)
+
+    def close(self, code: int, reason: str) -> None:
+        """Ask the connection to end."""
+        if self._closing is None:
+            self._closing = (code, reason)
+        self._cut.set()
+
+    # life
+
+    async def run(self) -> None:
+        """Serve the client until either side ends it."""
+        services = self._services
+        services.metrics.connections.labels(self._dialect.name).inc()
+        services.hub.join(self)
+        if not self.is_speaker and self.grant is not None:
+            self.answer(services.control.greeting())
+        tasks = [asyncio.create_task(work()) for work in (self._read, self._write, self._cut.wait)]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            services.hub.leave(self)
+            self._leave_session()
+            services.control.forget_channel(self.channel)
+            services.metrics.connections.labels(self._dialect.name).dec()
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception) and not isinstance(outcome, PeerGoneError):
+                log_id = uuid.uuid4().hex[:12]
+                self._log.error("A connection failed.", log_id=log_id, exc_info=outcome)
+                self._closing = self._closing or (1011, f"internal error {log_id}")
+        if self._closing is not None:
+            await self._farewell(*self._closing)
+
+    async def _farewell(self, code: int, reason: str) -> None:
+        """Send what still waits, as far as the client takes it, and close."""
+        try:
+            async with asyncio.timeout(1.0):
+                while len(self._outbox):
+                    await self._peer.send(await self._outbox.get())
+        except (PeerGoneError, TimeoutError):
+            self._log.debug("The client did not read its last frames.")
+        await self._peer.close(code, reason)
+
+    async def _read(self) -> None:
+        while self._closing is None:
+            if self.grant is None:
+                try:
+                    async with asyncio.timeout(FIRST_MESSAGE):
+                        frame = await self._peer.receive()
+                except TimeoutError:
+                    self._refuse(NotAuthorized("No token came; send it as a header or as the first message."), None)
+                    return
+            else:
+                frame = await self._peer.receive()
+            try:
+                for command in self._dialect.parse(frame):
+                    await self._receive(command)
+            except RecursionError:
+                self._refuse(PeerError("The message is nested too deeply."), None)
+            except HotmicError as error:
+                self._refuse(error, request_id(frame) if isinstance(frame, str) else None)
+
+    async def _write(self) -> None:
+        while True:
+            frame = await self._outbox.get()
+            try:
+                async with asyncio.timeout(self._services.slow_client):
+                    await self._peer.send(frame)
+            except TimeoutError:
+                self._cut_slow()
+                return
+
+    def _put(self, event: e.Event, timestamp: str, key: str) -> None:
+        frame = self._dialect.encode(event, timestamp=timestamp)
+        if frame is not None and self._closing is None and not self._outbox.put(frame, key=key):
+            self._cut_slow()
+
+    def _cut_slow(self) -> None:
+        self._services.metrics.slow_clients.inc()
+        self._log.warning("A client that does not read is cut.", waiting=len(self._outbox), bytes=self._outbox.bytes)
+        self.close(1013, "you read too slowly; come back for the finals you missed")
+
+    def _refuse(self, error: HotmicError, rid: str | int | None) -> None:
+        self._services.metrics.rejections.labels(error.code).inc()
+        self._log.info("Refused.", code=error.code, reason=error.message)
+        self.answer(failure(error, rid))
+        if error.close_code is not None:
+            self.close(error.close_code, error.message[:120])
+
+    # what it says
+
+    async def _receive(self, command: c.Command) -> None:
+        if isinstance(command, c.Authenticate):
+            self._authenticate(command)
+            return
+        if self.grant is None:
+            raise NotAuthorized("Send the token first.")
+        match command:
+            case c.AppendAudio():
+                await self._append(command)
+            case c.Ping():
+                self.answer(e.Ponged(request_id=command.request_id))
+            case c.Subscribe(channel=channel):
+                self.grant.require("listen")
+                self.move(channel)
+                self.answer(e.Subscribed(request_id=command.request_id, channel=channel))
+            case c.EndAudio():
+                self._services.runner.receive_command(self._open_session(), command)
+            case c.Configure(options=options) if self.is_speaker:
+                self.grant.require("speak")
+                self._services.runner.receive_command(self._open_session(), command)
+                known = self._options or self._services.control.options_of(self.channel)
+                self._options = merged = merge(known, options)
+                self.answer(configured(merged, command.request_id))
+            case _:
+                self._services.control.receive(command, self)
+
+    async def _append(self, command: c.AppendAudio) -> None:
+        assert self.grant is not None
+        self.grant.require("speak")
+        parse(command.data, encoding=command.encoding)
+        runner, session_id = self._services.runner, self._open_session()
+        for begin in range(0, max(1, len(command.data)), SLICE):
+            piece = command.data[begin : begin + SLICE]
+            seconds = seconds_of(piece, encoding=command.encoding, sample_rate=command.sample_rate)
+            await runner.has_room(session_id, seconds)
+            runner.receive_audio(session_id, piece, encoding=command.encoding, sample_rate=command.sample_rate)
+            self._services.metrics.audio_seconds.inc(seconds)
+            if len(command.data) > SLICE:
+                await asyncio.sleep(0)
+
+    def _authenticate(self, command: c.Authenticate) -> None:
+        first = self.grant is None
+        self.grant = self._services.access.grant_token(command.token)
+        self.answer(e.Authenticated(request_id=command.request_id, scopes=tuple(self.grant.scopes)))
+        if first and not self.is_speaker:
+            self.answer(self._services.control.greeting())
+
+    def _open_session(self) -> str:
+        if self._session_id is None:
+            if not self._services.streams.enter(self._peer.address):
+                raise RateLimited("Too many streams from this address.", retry_after_ms=5000)
+            try:
+                options = self._services.control.options_of(self.channel)
+                self._session_id = self._services.runner.open_session(
+                    self.channel, options, owner=self.answer, name=self._session_name
+                )
+            except HotmicError:
+                self._services.streams.leave(self._peer.address)
+                raise
+        return self._session_id
+
+    def _leave_session(self) -> None:
+        if self._session_id is not None:
+            self._services.runner.close_session(self._session_id)
+            self._services.streams.leave(self._peer.address)
+            self._session_id = None

@@ -1,0 +1,292 @@
+"""What controllers ask: models, recording, options, status."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from hotmic import __version__
+from hotmic import commands as c
+from hotmic import events as e
+from hotmic.config.model import ModelSpec
+from hotmic.config.registry import Registry
+from hotmic.errors import BadField, HotmicError, UnknownModel
+from hotmic.net.hub import Hub
+from hotmic.net.runner import Runner
+from hotmic.net.security import Grant
+from hotmic.values import LoadProgress, Pool
+
+log = structlog.get_logger(__name__)
+
+SERVER = "hotmic"
+
+
+class Asker(Protocol):
+    """The connection a command came from."""
+
+    channel: str
+    grant: Grant | None
+
+    @property
+    def is_speaker(self) -> bool:
+        """Whether it brings audio."""
+
+    def answer(self, event: e.Event) -> None:
+        """Tell this connection alone."""
+
+    def move(self, channel: str) -> None:
+        """Hear another channel."""
+
+    def hear(self, event: e.Event, *, timestamp: str, key: str = "") -> None:
+        """Take an event."""
+
+
+class Control:
+    """Answers commands that concern the daemon or a whole channel.
+
+    Args:
+        pool: Loads and unloads.
+        registry: The models there are; replaced when models.yaml is edited.
+        runner: Holds the sessions.
+        hub: Tells everybody.
+        options: What sessions start with.
+        clock: Monotonic clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        registry: Registry,
+        runner: Runner,
+        hub: Hub,
+        options: c.SessionOptions,
+        clock: Callable[[], float],
+    ) -> None:
+        self.registry = registry
+        self._pool, self._runner, self._hub = pool, runner, hub
+        self._options = options
+        self._channel_options: dict[str, c.SessionOptions] = {}
+        self._clock, self._started = clock, clock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def greeting(self) -> e.Connected:
+        """Return what a new control connection hears first."""
+        spec = self._current_spec()
+        return e.Connected(
+            server=SERVER,
+            version=__version__,
+            current_model=self._pool.current,
+            notice=spec.notice if spec else "",
+            phrases=spec.phrases if spec else (),
+        )
+
+    def options_of(self, channel: str) -> c.SessionOptions:
+        """Return what a new session of a channel starts with."""
+        return self._channel_options.get(channel, self._options)
+
+    def forget_channel(self, channel: str) -> None:
+        """Drop the options of a channel nobody is in."""
+        if not self._hub.has(channel) and not self._runner.in_channel(channel):
+            self._channel_options.pop(channel, None)
+
+    def receive(self, command: c.Command, asker: Asker) -> None:
+        """Answer a command; slow ones answer later.
+
+        Raises:
+            HotmicError: It cannot be done.
+        """
+        rid = command.request_id
+        match command:
+            case c.ListModels():
+                asker.answer(self._listing(rid))
+            case c.LoadModel():
+                self._require_control(asker)
+                self._spawn(self._load(command, asker), asker, command)
+            case c.UnloadModel():
+                self._require_control(asker)
+                self._spawn(self._unload(command, asker), asker, command)
+            case c.GetStatus():
+                asker.answer(e.StatusReported(request_id=rid, status=self.status()))
+            case c.StartRecording():
+                self._require_control(asker)
+                self._start(command, asker)
+            case c.StopRecording():
+                self._require_control(asker)
+                self._spawn(self._stop(command, asker), asker, command)
+            case c.Configure(options=options):
+                self._require_control(asker)
+                self._configure(asker.channel, options)
+                for session_id in self._runner.in_channel(asker.channel):
+                    self._runner.receive_command(session_id, command)
+                asker.answer(configured(self.options_of(asker.channel), rid))
+            case _:
+                raise BadField("This command is not for the control socket.")
+
+    def status(self) -> dict[str, Any]:
+        """Return the state of the daemon as a plain mapping."""
+        models = [
+            {
+                "model_id": m.model_id,
+                "state": m.state,
+                "device": m.device,
+                "compute_type": m.compute_type,
+                "load_seconds": round(m.load_seconds, 3),
+                "restarts": m.restarts,
+                **({"reason": m.reason} if m.reason else {}),
+            }
+            for m in self._pool.status()
+        ]
+        return {
+            "server": SERVER,
+            "version": __version__,
+            "uptime_s": round(self._clock() - self._started, 1),
+            "current_model": self._pool.current,
+            "models": models,
+            "sessions": self._runner.session_count,
+            "queue": self._runner.scheduler.waiting,
+            "cadence_ms": round(self._runner.scheduler.cadence * 1000),
+            "warnings": [{"code": k, "message": v} for k, v in self._runner.warnings.items()],
+        }
+
+    def announce_models(self, *, problem: str = "") -> None:
+        """Tell everybody that models.yaml was edited."""
+        ids = tuple(spec.id for spec in self.registry.specs)
+        self._hub.broadcast(e.ModelsChanged(model_ids=ids, problem=problem))
+
+    async def close(self) -> None:
+        """End what is under way."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _listing(self, rid: str | int | None) -> e.ModelsListed:
+        states = {m.model_id: m.state for m in self._pool.status()}
+        return e.ModelsListed(
+            request_id=rid,
+            models=tuple(listing(spec, states.get(spec.id)) for spec in self.registry.specs),
+            default=self.registry.default,
+            current_model=self._pool.current,
+        )
+
+    async def _load(self, command: c.LoadModel, asker: Asker) -> None:
+        spec = self.registry.get(command.model_id)
+
+        def report(progress: LoadProgress) -> None:
+            asker.answer(
+                e.ModelLoading(
+                    request_id=command.request_id,
+                    model_id=progress.model_id,
+                    progress=progress.progress,
+                    stage=progress.stage,
+                )
+            )
+
+        status = await self._pool.load(spec.id, mode=command.mode, report=report)
+        loaded = e.ModelLoaded(
+            model_id=spec.id, load_seconds=status.load_seconds, notice=spec.notice, phrases=spec.phrases
+        )
+        self._hub.broadcast(loaded, besides=asker)
+        asker.answer(msgspec.structs.replace(loaded, request_id=command.request_id))
+
+    async def _unload(self, command: c.UnloadModel, asker: Asker) -> None:
+        model_id = self.registry.get(command.model_id).id
+        await self._pool.unload(model_id)
+        self._hub.broadcast(e.ModelUnloaded(model_id=model_id), besides=asker)
+        asker.answer(e.ModelUnloaded(request_id=command.request_id, model_id=model_id))
+
+    def _start(self, command: c.StartRecording, asker: Asker) -> None:
+        channel = command.channel or asker.channel
+        self._configure(channel, command.config)
+        sessions = self._runner.in_channel(channel, command.session)
+        self._runner.start(sessions, command)
+        if command.request_id is not None or not sessions:
+            asker.answer(
+                e.RecordingStarted(
+                    request_id=command.request_id, session_id=command.session or "", channel=channel, is_controlled=True
+                )
+            )
+
+    async def _stop(self, command: c.StopRecording, asker: Asker) -> None:
+        channel = command.channel or asker.channel
+        sessions = self._runner.in_channel(channel, command.session)
+        await self._runner.stop(sessions, command)
+        if command.request_id is not None or not sessions:
+            asker.answer(
+                e.RecordingStopped(
+                    request_id=command.request_id, session_id=command.session or "", channel=channel, is_controlled=True
+                )
+            )
+
+    def _configure(self, channel: str, options: c.SessionOptions) -> None:
+        if options != c.SessionOptions():
+            self._channel_options[channel] = merge(self.options_of(channel), options)
+
+    def _require_control(self, asker: Asker) -> None:
+        if asker.grant is not None:
+            asker.grant.require("control")
+
+    def _current_spec(self) -> ModelSpec | None:
+        try:
+            return self.registry.get(self._pool.current) if self._pool.current else None
+        except UnknownModel:
+            return None  # it still serves, but an edit of models.yaml took it out
+
+    def _spawn(self, work: Any, asker: Asker, command: c.Command) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except HotmicError as error:
+                model_id = getattr(command, "model_id", "")
+                log.warning(error.message, code=error.code, model=model_id)
+                asker.answer(failure(error, command.request_id, model_id=model_id))
+
+        task = asyncio.get_running_loop().create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def listing(spec: ModelSpec, state: str | None) -> dict[str, Any]:
+    """Return a model as clients see it."""
+    body: dict[str, Any] = {
+        "id": spec.id,
+        "name": spec.name,
+        "type": spec.type,
+        "language": spec.languages[0],
+        "languages": list(spec.languages),
+        "description": spec.description,
+        "performance_tier": spec.performance_tier,
+        "recommended": spec.recommended,
+        "vram_gb": spec.vram_gb,
+    }
+    if state:
+        body["state"] = state
+    if spec.notice:
+        body |= {"notice": spec.notice, "phrases": list(spec.phrases)}
+    return body
+
+
+def merge(old: c.SessionOptions, new: c.SessionOptions) -> c.SessionOptions:
+    """Return options with every field that ``new`` sets."""
+    fields = {f: getattr(new, f) if getattr(new, f) is not None else getattr(old, f) for f in new.__struct_fields__}
+    return c.SessionOptions(**fields)
+
+
+def configured(options: c.SessionOptions, request_id: str | int | None) -> e.Configured:
+    """Return the answer that says which options are in force."""
+    fields = {f: getattr(options, f) for f in options.__struct_fields__}
+    return e.Configured(request_id=request_id, options={k: v for k, v in fields.items() if v is not None})
+
+
+def failure(error: HotmicError, request_id: str | int | None = None, *, model_id: str = "") -> e.ErrorRaised:
+    """Return an error as an event."""
+    return e.ErrorRaised(
+        request_id=request_id,
+        code=error.code,
+        message=error.message,
+        retryable=error.retryable,
+        retry_after_ms=error.retry_after_ms,
+        model_id=model_id,
+    )

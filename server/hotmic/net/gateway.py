@@ -1,0 +1,142 @@
+"""The HTTP side: the page, health and metrics."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from hotmic import __version__
+from hotmic.errors import ConfigError, HotmicError
+from hotmic.metrics import Metrics
+from hotmic.net.control import Control
+from hotmic.net.security import Access
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; worker-src 'self' data: blob:; "
+    "script-src 'self' data: blob:; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
+)
+
+
+def build_gateway(
+    *,
+    control: Control,
+    metrics: Metrics,
+    access: Access,
+    web: Path,
+    page_config: Callable[[], dict[str, Any]],
+    is_draining: Callable[[], bool],
+) -> FastAPI:
+    """Return the HTTP application.
+
+    Args:
+        control: Knows the status.
+        metrics: What /metrics prints.
+        access: Checks Host and Origin.
+        web: Folder of the page.
+        page_config: Where the page finds the sockets.
+        is_draining: Whether the daemon is stopping.
+    """
+    app = FastAPI(title="hotmic", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Any) -> Response:
+        try:
+            access.check_source(host=request.headers.get("host"), origin=request.headers.get("origin"))
+        except HotmicError as error:
+            return JSONResponse({"type": "error", "code": error.code, "message": error.message}, status_code=403)
+        response: Response = await call_next(request)
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+    @app.get("/health")
+    async def health() -> JSONResponse:
+        status = control.status()
+        problem = "stopping" if is_draining() else "" if status["current_model"] else "no model is serving"
+        body = {"status": "unavailable" if problem else "ok", **({"reason": problem} if problem else {}), **status}
+        return JSONResponse(body, status_code=503 if problem else 200)
+
+    @app.get("/health/live")
+    async def live() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/metrics")
+    async def series() -> PlainTextResponse:
+        for model in control.status()["models"]:
+            metrics.model_serving.labels(model["model_id"]).set(float(model["state"] == "serving"))
+            metrics.worker_restarts.labels(model["model_id"]).set(model["restarts"])
+        return PlainTextResponse(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/config.json")
+    async def config() -> dict[str, Any]:
+        return page_config()
+
+    app.mount("/", StaticFiles(directory=web, html=True))
+    return app
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the daemon."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class Gateway:
+    """The HTTP port.
+
+    Args:
+        app: What it serves.
+    """
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._server: _Server | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self, host: str, port: int) -> int:
+        """Bind and listen; return the port.
+
+        Raises:
+            ConfigError: The address cannot be bound.
+        """
+        bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, port))
+        except OSError as error:
+            bound.close()
+            raise ConfigError(f"http_port: cannot listen on {host}:{port} ({error.strerror}).") from error
+        config = uvicorn.Config(
+            self._app,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+        self._server = _Server(config)
+        self._task = asyncio.create_task(self._server.serve(sockets=[bound]))
+        while not self._server.started and not self._task.done():
+            await asyncio.sleep(0.01)
+        if self._task.done():
+            self._task.result()
+        return int(bound.getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop serving."""
+        if self._server is not None and self._task is not None:
+            self._server.should_exit = True
+            await self._task

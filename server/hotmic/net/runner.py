@@ -1,0 +1,292 @@
+"""The shell around sessions and scheduler: feed, drain, send, re-arm one timer."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from hotmic.commands import Command, SessionOptions, StartRecording, StopRecording
+from hotmic.errors import EngineFailed, HotmicError, Overloaded
+from hotmic.events import ErrorRaised, Event, FinalTranscribed, PartialTranscribed, RecordingStopped, WarningRaised
+from hotmic.metrics import Metrics
+from hotmic.net.hub import Hub
+from hotmic.scheduler.scheduler import Batch, Scheduler
+from hotmic.session.session import Session
+from hotmic.values import SAMPLE_RATE, DecodeResult, Pool
+
+SLOW = 1.0
+"""Seconds of waiting for a text past which the daemon says that it is slower than real time."""
+SLOW_EVERY = 30.0
+"""Seconds between two such warnings."""
+
+log = structlog.get_logger(__name__)
+
+
+class Runner:
+    """All sessions of the daemon, driven by one event loop.
+
+    Args:
+        pool: Decodes.
+        hub: Hears the events.
+        scheduler: Orders the jobs.
+        metrics: Counts.
+        build_session: Makes a session from an id, a channel and options.
+        max_sessions: Most sessions at a time.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        hub: Hub,
+        scheduler: Scheduler,
+        metrics: Metrics,
+        build_session: Callable[[str, str, SessionOptions], Session],
+        max_sessions: int = 4096,
+    ) -> None:
+        self.scheduler = scheduler
+        self.warnings: dict[str, str] = {}
+        self._pool, self._hub, self._metrics = pool, hub, metrics
+        self._build_session = build_session
+        self._max_sessions = max_sessions
+        self._sessions: dict[str, Session] = {}
+        self._owners: dict[str, Callable[[Event], None]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._stop_waiters: list[tuple[set[str], asyncio.Future[None]]] = []
+        self._room: asyncio.Event = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._warned_slow_at = float("-inf")
+        self._number = 0
+
+    # sessions
+
+    def open_session(
+        self, channel: str, options: SessionOptions, *, owner: Callable[[Event], None], name: str = ""
+    ) -> str:
+        """Start a session and return its id: the wished name where it is free.
+
+        Args:
+            channel: Who hears it.
+            options: What it starts with.
+            owner: Hears what concerns the speaker alone.
+            name: The wished id.
+
+        Raises:
+            Overloaded: The daemon holds as many sessions as it may.
+        """
+        if len(self._sessions) >= self._max_sessions:
+            raise Overloaded("The daemon holds as many speaking sessions as it may.", retry_after_ms=5000)
+        self._number += 1
+        session_id = name if name and name not in self._sessions else f"{name or 's'}-{self._number}"
+        session = self._build_session(session_id, channel, options)
+        self._sessions[session_id] = session
+        self._owners[session_id] = owner
+        self._metrics.sessions.set(len(self._sessions))
+        self._tell_model(session)
+        return session_id
+
+    def receive_audio(self, session_id: str, data: bytes, *, encoding: str, sample_rate: int | None) -> None:
+        """Feed one chunk into a session."""
+        session = self._sessions[session_id]
+        session.cadence = self.scheduler.cadence
+        session.receive_audio(data, now=self._now(), encoding=encoding, sample_rate=sample_rate)
+        self._drain(session)
+
+    async def has_room(self, session_id: str, seconds: float, *, limit: float = 120.0) -> None:
+        """Wait until a session's ring can take so much more audio; give up after ``limit`` seconds."""
+        deadline = self._now() + limit
+        while (session := self._sessions.get(session_id)) is not None and not session.has_room(seconds):
+            self._room.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._room.wait()
+            except TimeoutError:
+                return
+
+    def receive_command(self, session_id: str, command: Command) -> None:
+        """Hand a command to a session."""
+        session = self._sessions[session_id]
+        session.receive_command(command, now=self._now())
+        self._drain(session)
+
+    def close_session(self, session_id: str) -> None:
+        """The speaker is gone; what was said is still finalised and told."""
+        session = self._sessions[session_id]
+        session.receive_close(now=self._now())
+        self.scheduler.forget(session_id)
+        self._drain(session)
+
+    def in_channel(self, channel: str, name: str | None = None) -> list[str]:
+        """Return the ids of a channel's sessions, or the named one alone."""
+        return [s.session_id for s in self._sessions.values() if s.channel == channel and name in (None, s.session_id)]
+
+    def start(self, session_ids: list[str], command: StartRecording) -> None:
+        """Start recording on sessions."""
+        for session_id in session_ids:
+            self.receive_command(session_id, command)
+
+    async def stop(self, session_ids: list[str], command: StopRecording) -> None:
+        """Stop recording on sessions and wait until their last finals are told."""
+        waiting = set(session_ids)
+        if not waiting:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stop_waiters.append((waiting, done))
+        for session_id in session_ids:
+            self.receive_command(session_id, command)
+        await done
+
+    async def finish(self) -> None:
+        """Finalise every session and wait until all finals are told."""
+        for session_id in tuple(self._sessions):
+            self.close_session(session_id)
+        while self._sessions:
+            self._room.clear()
+            await self._room.wait()
+
+    def close(self) -> None:
+        """Cancel what is under way."""
+        for timer in self._timers.values():
+            timer.cancel()
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    @property
+    def session_count(self) -> int:
+        """Sessions that are held."""
+        return len(self._sessions)
+
+    # models
+
+    def receive_pool_change(self) -> None:
+        """The pool serves another model, or one again."""
+        for session in tuple(self._sessions.values()):
+            self._tell_model(session)
+            self._drain(session)
+
+    def _tell_model(self, session: Session) -> None:
+        model_id = self._pool.current
+        if model_id is not None:
+            session.receive_model(model_id, self._pool.capabilities(model_id))
+
+    # one function drives all: feed, drain, send, re-arm
+
+    def _drain(self, session: Session) -> None:
+        now = self._now()
+        for job in session.jobs_to_run():
+            self.scheduler.receive_job(job, now=now)
+        for event in session.events_to_send():
+            self._publish(session, event)
+        self._arm(session)
+        if session.is_finished:
+            self._sessions.pop(session.session_id, None)
+            self._owners.pop(session.session_id, None)
+            self._metrics.sessions.set(len(self._sessions))
+        self._room.set()
+        self._dispatch()
+
+    def _publish(self, session: Session, event: Event) -> None:
+        if isinstance(event, ErrorRaised) and not event.segment_id:
+            self._owners[session.session_id](event)
+        else:
+            self._hub.publish(event, channel=session.channel)
+        match event:
+            case FinalTranscribed(lag=lag):
+                self._metrics.finals.inc()
+                self._metrics.final_lag.observe(lag)
+                self._watch_pace(lag)
+            case PartialTranscribed(lag=lag):
+                self._metrics.partials.inc()
+                self._metrics.partial_lag.observe(lag)
+                self._watch_pace(lag)
+            case RecordingStopped(session_id=session_id):
+                self._resolve_stop(session_id)
+            case WarningRaised(code=code, message=message):
+                log.warning(message, code=code, session=session.session_id)
+            case ErrorRaised(code=code, message=message):
+                self._metrics.rejections.labels(code).inc()
+                log.warning(message, code=code, session=session.session_id)
+
+    def _resolve_stop(self, session_id: str) -> None:
+        for waiting, done in self._stop_waiters:
+            waiting.discard(session_id)
+            if not waiting and not done.done():
+                done.set_result(None)
+        self._stop_waiters = [entry for entry in self._stop_waiters if entry[0]]
+
+    def _arm(self, session: Session) -> None:
+        due = session.next_timer()
+        if due is None or session.session_id in self._timers:
+            return
+        loop = asyncio.get_running_loop()
+        self._timers[session.session_id] = loop.call_at(due, self._fire, session)
+
+    def _fire(self, session: Session) -> None:
+        del self._timers[session.session_id]
+        session.handle_timer(now=self._now())
+        self._drain(session)
+
+    def _dispatch(self) -> None:
+        if self._pool.current is None:
+            return
+        for batch in self.scheduler.batches_to_run(now=self._now()):
+            task = asyncio.get_running_loop().create_task(self._run(batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        for kind, count in self.scheduler.waiting.items():
+            self._metrics.queue.labels(kind).set(count)
+
+    async def _run(self, batch: Batch) -> None:
+        results = await self._decode(batch)
+        now = self._now()
+        self.scheduler.receive_done(batch, now=now)
+        self._metrics.batch_seconds.labels(batch.kind).observe(now - batch.started)
+        self._metrics.batch_rows.observe(len(batch.jobs))
+        touched: dict[str, Session] = {}
+        for job, result in zip(batch.jobs, results, strict=True):
+            if result.suppressed:
+                self._metrics.suppressed.labels(result.suppressed).inc()
+            session = self._sessions.get(job.session_id)
+            if session is not None:
+                session.receive_result(result, now=now)
+                touched[job.session_id] = session
+        for session in touched.values():
+            self._drain(session)
+        self._dispatch()
+
+    async def _decode(self, batch: Batch) -> list[DecodeResult]:
+        model_id = self._pool.current or ""
+        try:
+            return await self._pool.decode(model_id, batch.jobs)
+        except HotmicError as error:
+            log.error("A batch failed.", code=error.code, reason=error.message)
+            return _failed(batch, error)
+        except Exception:
+            log.exception("A batch failed unexpectedly.")
+            return _failed(batch, EngineFailed("The window could not be decoded; the log has the reason."))
+
+    def _watch_pace(self, lag: float) -> None:
+        now = self._now()
+        if lag <= SLOW or now - self._warned_slow_at < SLOW_EVERY:
+            return
+        self._warned_slow_at = now
+        self.warn("slow", f"Processing is slower than real time: the newest text is {lag:.1f} s behind the audio.")
+
+    def warn(self, code: str, message: str) -> None:
+        """Log a warning, keep it for the status and tell every control client."""
+        log.warning(message, code=code)
+        self.warnings[code] = message
+        self._hub.broadcast(WarningRaised(code=code, message=message))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _failed(batch: Batch, error: HotmicError) -> list[DecodeResult]:
+    return [DecodeResult(job_id=j.job_id, error_code=error.code, error_message=error.message) for j in batch.jobs]
+
+
+def seconds_of(data: bytes, *, encoding: str, sample_rate: int | None) -> float:
+    """Return how long a chunk lasts."""
+    width = {"pcm16": 2, "float32": 4}.get(encoding, 1)
+    return len(data) / width / (sample_rate or SAMPLE_RATE)

@@ -1,0 +1,209 @@
+"""Who may connect: Origin, Host and tokens.
+
+Browsers send cookies and open sockets for any page, so Origin and Host are checked even on loopback (RFC 6455 section
+10.2; DNS rebinding). Programs send no Origin and pass that check.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from hotmic.errors import ConfigError, NotAuthorized
+from hotmic.values import Value
+
+Scope = Literal["control", "speak", "listen"]
+SCOPES: tuple[Scope, ...] = ("control", "speak", "listen")
+
+
+class Grant(Value, frozen=True, kw_only=True):
+    """What a connection may do."""
+
+    name: str = "anonymous"
+    scopes: tuple[str, ...] = SCOPES
+
+    def require(self, scope: Scope) -> None:
+        """Pass if the grant has the scope.
+
+        Raises:
+            NotAuthorized: It has not.
+        """
+        if scope not in self.scopes:
+            raise NotAuthorized(f"This token does not carry the scope '{scope}'.")
+
+
+class Tokens:
+    """Bearer tokens, kept as SHA-256 digests.
+
+    Args:
+        grants: Digest of each token and what it grants.
+    """
+
+    def __init__(self, grants: Mapping[bytes, Grant]) -> None:
+        self._grants = dict(grants)
+
+    def __bool__(self) -> bool:
+        return bool(self._grants)
+
+    @classmethod
+    def load(cls, path: Path) -> "Tokens":
+        """Read a file of lines ``name:token`` or ``name:token:scope,scope``; ``#`` starts a comment.
+
+        Raises:
+            ConfigError: The file cannot be read, or a line is wrong; names file and line, never the token.
+        """
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: the tokens file cannot be read.") from error
+        grants: dict[bytes, Grant] = {}
+        for number, line in enumerate(lines, 1):
+            text = line.split("#", 1)[0].strip()
+            if not text:
+                continue
+            parts = [part.strip() for part in text.split(":")]
+            if len(parts) not in (2, 3) or not all(parts) or len(parts[1]) < 16:
+                raise ConfigError(
+                    f"{path}:{number}: expected 'name:token[:scope,scope]' with a token of at least 16 characters."
+                )
+            scopes = tuple(s.strip() for s in parts[2].split(",")) if len(parts) == 3 else SCOPES
+            wrong = [s for s in scopes if s not in SCOPES]
+            if wrong:
+                raise ConfigError(f"{path}:{number}: unknown scope '{wrong[0]}'; allowed: {', '.join(SCOPES)}.")
+            grants[_digest(parts[1])] = Grant(name=parts[0], scopes=scopes)
+        if not grants:
+            raise ConfigError(f"{path}: the tokens file holds no token.")
+        return cls(grants)
+
+    def grant(self, token: str) -> Grant:
+        """Return what a token grants.
+
+        Raises:
+            NotAuthorized: Nobody gave it out.
+        """
+        digest = _digest(token)
+        for known, grant in self._grants.items():
+            if hmac.compare_digest(known, digest):
+                return grant
+        raise NotAuthorized("The token is not valid.")
+
+
+class Access:
+    """The checks every connection passes before anything else.
+
+    Args:
+        host: Address the daemon binds.
+        tokens: Accepted tokens; empty for none configured.
+        allow_anonymous: ``auth: none`` was written out.
+        allowed_hosts: Host names accepted besides loopback and ``host``.
+        allowed_origins: Origins (scheme://host[:port]) accepted besides loopback.
+        allow_null_origin: Accept pages opened from disk without a token.
+
+    Raises:
+        ConfigError: A non-loopback bind without tokens.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        tokens: Tokens,
+        allow_anonymous: bool = False,
+        allowed_hosts: tuple[str, ...] = (),
+        allowed_origins: tuple[str, ...] = (),
+        allow_null_origin: bool = False,
+    ) -> None:
+        exposed = not is_loopback(host) or bool(allowed_hosts or allowed_origins)
+        if exposed and not tokens and not allow_anonymous:
+            raise ConfigError(
+                f"Refusing to serve beyond this machine (host '{host}', allowed_hosts, allowed_origins) without tokens: "
+                "set 'tokens: FILE', or write 'auth: none' if everybody on that network may listen and speak."
+            )
+        self._host = host
+        self._tokens = tokens
+        self._allowed_hosts = {h.lower() for h in allowed_hosts}
+        self._allowed_origins = {o.lower().rstrip("/") for o in allowed_origins}
+        self._allow_null_origin = allow_null_origin
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether connections must present a token."""
+        return bool(self._tokens)
+
+    def check_source(self, *, host: str | None, origin: str | None) -> None:
+        """Check the Host and Origin headers.
+
+        Raises:
+            NotAuthorized: One of them is not allowed.
+        """
+        name = _host_name(host or "")
+        if not self._is_known_host(name):
+            raise NotAuthorized("This Host is not allowed; add it to allowed_hosts.")
+        if origin is None:
+            return
+        if origin == "null":
+            if not (self._allow_null_origin or self._tokens):
+                raise NotAuthorized("Pages opened from disk need a token or --allow-null-origin.")
+            return
+        if origin.lower().rstrip("/") in self._allowed_origins:
+            return
+        page = urlsplit(origin).hostname or ""
+        if not (is_loopback(page) and is_loopback(name)) and page != name:
+            raise NotAuthorized("This Origin is not allowed; add it to allowed_origins.")
+
+    def grant(self, authorization: str | None) -> Grant | None:
+        """Return what an ``Authorization`` header grants; ``None`` when a token must still come as a message.
+
+        Raises:
+            NotAuthorized: The header carries a token nobody gave out.
+        """
+        if not self._tokens:
+            return Grant()
+        if authorization is None:
+            return None
+        kind, _, token = authorization.partition(" ")
+        if kind.lower() != "bearer":
+            raise NotAuthorized("The Authorization header must be 'Bearer TOKEN'.")
+        return self._tokens.grant(token.strip())
+
+    def grant_token(self, token: str) -> Grant:
+        """Return what a token presented as a message grants.
+
+        Raises:
+            NotAuthorized: Nobody gave it out.
+        """
+        return self._tokens.grant(token) if self._tokens else Grant()
+
+    def _is_known_host(self, name: str) -> bool:
+        if is_loopback(name) or name == self._host.lower() or name in self._allowed_hosts:
+            return True
+        return self._host in ("0.0.0.0", "::") and _is_address(name)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address means this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _host_name(header: str) -> str:
+    return (urlsplit(f"//{header}").hostname or "").lower()
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

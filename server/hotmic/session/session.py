@@ -1,0 +1,462 @@
+"""One speaker's stream: audio in, jobs out, results in, events out. Sans-I/O; time is an argument.
+
+The way of a chunk: ``receive_audio`` parses and resamples it, appends it to the ring and shows it to the segmenter.
+Where the segmenter sees an open segment, ``jobs_to_run`` hands out the newest partial; where it sees an end, the final.
+``receive_result`` turns what the engine said into events. Audio stays in the ring until its final is told.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from hotmic.audio.chunker import windows
+from hotmic.audio.pcm import parse
+from hotmic.audio.resample import Resampler
+from hotmic.audio.ring import Ring
+from hotmic.audio.segmenter import Segmenter
+from hotmic.audio.segmenter import SpeechEnded as SegmentEnd
+from hotmic.audio.segmenter import SpeechStarted as SegmentStart
+from hotmic.commands import Command, Configure, EndAudio, SessionOptions, StartRecording, StopRecording
+from hotmic.errors import BadAudio, PeerError, RingFull
+from hotmic.events import (
+    ErrorRaised,
+    Event,
+    FinalTranscribed,
+    PartialTranscribed,
+    RecordingStarted,
+    RecordingStopped,
+    SpeechEnded,
+    SpeechStarted,
+    WarningRaised,
+)
+from hotmic.policies.policy import Policy
+from hotmic.session.segment import Segment, Window
+from hotmic.session.state import TRANSITIONS, State, Trigger
+from hotmic.values import (
+    SAMPLE_RATE,
+    Capabilities,
+    DecodeJob,
+    DecodeKind,
+    DecodeOptions,
+    DecodeResult,
+    Samples,
+    VadProfile,
+    Value,
+)
+
+NO_SPEECH_AFTER = 10 * SAMPLE_RATE
+"""Samples of a recording without any segment before the speaker is warned."""
+
+
+class SessionSettings(Value, frozen=True, kw_only=True):
+    """Numbers a session runs on; lengths in seconds."""
+
+    partials: bool = True
+    cadence: float = 0.3
+    wire_silence: float = 1.0
+    ring: float = 60.0
+    window_overlap: float = 1.0
+    min_partial: float = 0.2
+    """Shortest stretch of speech worth a partial."""
+
+
+class Session:
+    """One speaker's stream of audio.
+
+    Args:
+        session_id: Name on the wire.
+        channel: Whose clients hear it.
+        settings: Numbers.
+        options: What to decode with until a command says otherwise.
+        build_segmenter: Makes a segmenter for a VAD profile.
+        build_policy: Makes the policy of one segment.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        channel: str,
+        settings: SessionSettings,
+        options: SessionOptions,
+        build_segmenter: Callable[[VadProfile], Segmenter],
+        build_policy: Callable[[], Policy],
+    ) -> None:
+        self.session_id = session_id
+        self.channel = channel
+        self.state = State.IDLE
+        self.cadence = settings.cadence
+        self._settings = settings
+        self._build_segmenter = build_segmenter
+        self._build_policy = build_policy
+        self._vad: VadProfile = options.vad or "default"
+        self._decode = DecodeOptions()
+        self._wire_rate = SAMPLE_RATE
+        self._apply(options)
+        self._resampler: Resampler | None = None
+        self._ring = Ring(int(settings.ring * SAMPLE_RATE))
+        self._segmenter, self._segmenter_vad = build_segmenter(self._vad), self._vad
+        self._origin = 0
+        self._segments: deque[Segment] = deque()
+        self._model_id = ""
+        self._max_window = 28 * SAMPLE_RATE
+        self._recording = 0
+        self._recording_start = 0
+        self._heard_speech = False
+        self._stops: deque[int] = deque()
+        self._ring_full = False
+        self._paused_told = False
+        self._controlled = False
+        self._last_audio_at = 0.0
+        self._numbers = {"job": 0, "segment": 0}
+        self._events: list[Event] = []
+        self._jobs: list[DecodeJob] = []
+
+    # inputs
+
+    def receive_command(self, command: Command, *, now: float) -> None:
+        """Take a command that concerns this session."""
+        match command:
+            case StartRecording(config=config):
+                self._configure(config)
+                if self.state is not State.RECORDING:
+                    self._begin_recording(Trigger.START)
+            case StopRecording():
+                self._end_recording(Trigger.STOP, now=now)
+            case EndAudio():
+                self._end_recording(Trigger.END, now=now)
+            case Configure(options=options):
+                self._configure(options)
+            case _:
+                raise TypeError(f"{type(command).__name__} is no session command")
+
+    def receive_audio(
+        self, data: bytes, *, now: float, encoding: str = "pcm16", sample_rate: int | None = None
+    ) -> None:
+        """Take a chunk of mono audio as it came from the wire; a bad one becomes an ``ErrorRaised``."""
+        if self.state is State.PAUSED:
+            if not self._paused_told:
+                self._paused_told = True
+                self._warn("paused", "Recording was stopped; audio is ignored until the next start.")
+            return
+        try:
+            samples = self._to_native(parse(data, encoding=encoding), sample_rate or self._wire_rate)
+        except BadAudio as error:
+            self._raise(error)
+            return
+        if self.state is State.IDLE:
+            self._begin_recording(Trigger.AUDIO)
+        self._last_audio_at = now
+        self._take(samples, now=now)
+
+    def receive_model(self, model_id: str, capabilities: Capabilities) -> None:
+        """Learn which model serves; open segments are decoded again by it."""
+        if model_id == self._model_id:
+            return
+        self._model_id = model_id
+        self._max_window = int(capabilities.max_window * SAMPLE_RATE)
+        for segment in self._segments:
+            if segment.end is None:
+                segment.windows.clear()
+                segment.partial_until = segment.start
+
+    def receive_result(self, result: DecodeResult, *, now: float) -> None:
+        """Take what the engine said about one of this session's jobs."""
+        for segment in self._segments:
+            if segment.take(result):
+                break
+            if segment.partial_job == result.job_id:
+                if segment.end is None and not result.error_code:
+                    self._tell_partial(segment, result, now=now)
+                return
+        self._tell_finals(now=now)
+
+    def receive_close(self, *, now: float) -> None:
+        """The speaker is gone: finalise what was said, then be done (see ``is_finished``)."""
+        if self.state is State.CLOSED:
+            return
+        was_recording = self.state is State.RECORDING
+        self.state = TRANSITIONS[self.state, Trigger.CLOSE]
+        if was_recording:
+            self._finalise(now=now)
+
+    def next_timer(self) -> float | None:
+        """Return when ``handle_timer`` wants to be called, in the time of ``now``."""
+        if self._segmenter.open_start is None or self.state is not State.RECORDING:
+            return None
+        return self._last_audio_at + self._settings.wire_silence
+
+    def handle_timer(self, *, now: float) -> None:
+        """End the open segment when the wire has been silent for long enough."""
+        due = self.next_timer()
+        if due is not None and now >= due:
+            self._segmenter.finish()
+            self._take_boundaries(now=now)
+
+    # outputs
+
+    def events_to_send(self) -> list[Event]:
+        """Drain what clients of the channel should hear."""
+        events, self._events = self._events, []
+        return events
+
+    def jobs_to_run(self) -> list[DecodeJob]:
+        """Drain what the engine should decode."""
+        jobs, self._jobs = self._jobs, []
+        return jobs
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the speaker is gone and nothing is left to tell."""
+        return self.state is State.CLOSED and not self._segments and not self._stops
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no segment waits for its final."""
+        return not self._segments
+
+    def has_room(self, seconds: float) -> bool:
+        """Return whether the ring can take so much more audio; an empty one takes whatever it can hold."""
+        held = self._ring.end - self._ring.begin
+        return held == 0 or held + seconds * SAMPLE_RATE <= self._settings.ring * SAMPLE_RATE
+
+    # audio
+
+    def _to_native(self, samples: Samples, rate: int) -> Samples:
+        if rate == SAMPLE_RATE and self._resampler is None:
+            return samples
+        if self._resampler is None or self._resampler.rate != rate:
+            tail = self._resampler.flush() if self._resampler else samples[:0]
+            self._resampler = Resampler(rate)
+            return np.concatenate([tail, self._resampler.receive(samples)])
+        return self._resampler.receive(samples)
+
+    def _take(self, samples: Samples, *, now: float) -> None:
+        try:
+            self._ring.append(samples)
+        except RingFull as error:
+            if not self._ring_full:
+                self._ring_full = True
+                self._raise(error)
+            return
+        self._ring_full = False
+        self._segmenter.receive(samples)
+        self._take_boundaries(now=now)
+        self._plan_open_segment(now=now)
+        self._release()
+        if not self._heard_speech and self._ring.end - self._recording_start >= NO_SPEECH_AFTER:
+            self._heard_speech = True
+            self._warn("no_speech", "No speech detected in the audio stream; check the microphone and its level.")
+
+    def _take_boundaries(self, *, now: float) -> None:
+        for boundary in self._segmenter.boundaries_to_send():
+            match boundary:
+                case SegmentStart(start=start):
+                    self._open_segment(self._origin + start)
+                case SegmentEnd(end=end, speech_probability=probability):
+                    self._close_segment(self._origin + end, probability, now=now)
+        self._switch_vad()
+
+    def _open_segment(self, start: int) -> None:
+        self._heard_speech = True
+        segment = Segment(self._next("segment"), start, self._recording, self._build_policy(), partial_until=start)
+        self._segments.append(segment)
+        self._tell(SpeechStarted, segment_id=segment.segment_id, start=start / SAMPLE_RATE)
+
+    def _close_segment(self, end: int, speech_probability: float, *, now: float) -> None:
+        segment = self._segments[-1]
+        segment.end, segment.ended_at, segment.speech_probability = end, now, speech_probability
+        self._settle_windows(segment, end, keep_last=False)
+        self._tell(SpeechEnded, segment_id=segment.segment_id, start=segment.start / SAMPLE_RATE, end=end / SAMPLE_RATE)
+
+    def _plan_open_segment(self, *, now: float) -> None:
+        if not self._segments or self._segments[-1].end is not None:
+            return
+        segment, position = self._segments[-1], self._ring.end
+        if position - segment.settled_start > self._max_window:
+            self._settle_windows(segment, position, keep_last=True)
+        start = segment.settled_start
+        if segment.windows:
+            start = max(segment.start, start - int(self._settings.window_overlap * SAMPLE_RATE))
+        cadence = int(self.cadence * SAMPLE_RATE)
+        enough = self._settings.partials and position - segment.start >= int(self._settings.min_partial * SAMPLE_RATE)
+        if enough and position - segment.partial_until >= cadence:
+            segment.partial_from, segment.partial_until, segment.partial_at = start, position, now
+            job = self._job(segment, "partial", start, min(position, start + self._max_window), now)
+            segment.partial_job = job.job_id
+
+    def _settle_windows(self, segment: Segment, end: int, *, keep_last: bool) -> None:
+        samples = self._ring.read(segment.start, end)
+        overlap = int(self._settings.window_overlap * SAMPLE_RATE)
+        spans = windows(samples, max_window=self._max_window, overlap=overlap)
+        for start, stop in spans[len(segment.windows) : -1 if keep_last else None]:
+            job = self._job(segment, "final", segment.start + start, segment.start + stop, self._last_audio_at)
+            segment.windows.append(Window(segment.start + start, segment.start + stop, job.job_id))
+
+    def _job(self, segment: Segment, kind: DecodeKind, start: int, stop: int, now: float) -> DecodeJob:
+        job = DecodeJob(
+            job_id=f"{self.session_id}/{self._next('job')}",
+            session_id=self.session_id,
+            segment_id=segment.segment_id,
+            kind=kind,
+            samples=self._ring.read(start, stop).tobytes(),
+            start=start,
+            deadline=now + (self.cadence if kind == "partial" else 0.0),
+            options=self._decode,
+            noise=self._segmenter.noise().tobytes() if self._decode.denoise != "off" else b"",
+            speech_probability=segment.speech_probability if segment.end else self._segmenter.speech_probability,
+            word_times=kind == "final",
+        )
+        self._jobs.append(job)
+        return job
+
+    def _release(self) -> None:
+        oldest = self._segments[0].start if self._segments else self._segmenter_floor()
+        self._ring.release(min(oldest, self._segmenter_floor()))
+
+    def _segmenter_floor(self) -> int:
+        """First sample that a segment opened later may still reach back to."""
+        return self._origin + self._segmenter.keep_from
+
+    # recordings
+
+    def _begin_recording(self, trigger: Trigger) -> None:
+        self.state = TRANSITIONS[self.state, trigger]
+        self._recording += 1
+        self._recording_start = self._ring.end
+        self._heard_speech = self._paused_told = False
+        self._controlled = self._controlled or trigger is Trigger.START
+        self._tell(RecordingStarted, is_controlled=self._controlled)
+
+    def _end_recording(self, trigger: Trigger, *, now: float) -> None:
+        was_recording = self.state is State.RECORDING
+        self.state = TRANSITIONS[self.state, trigger]
+        if was_recording:
+            self._finalise(now=now)
+        self._controlled = self._controlled or trigger is Trigger.STOP
+        self._stops.append(self._recording)
+        self._tell_stops()
+
+    def _finalise(self, *, now: float) -> None:
+        if self._resampler is not None:
+            tail = self._resampler.flush()
+            self._resampler = None
+            self._take(tail, now=now)
+        self._segmenter.finish()
+        self._take_boundaries(now=now)
+        self._release()
+
+    def _configure(self, options: SessionOptions) -> None:
+        self._apply(options)
+        self._vad = options.vad or self._vad
+        self._switch_vad()
+
+    def _switch_vad(self) -> None:
+        """Take up another VAD profile as soon as no segment is open."""
+        if self._vad != self._segmenter_vad and self._segmenter.open_start is None:
+            self._segmenter, self._segmenter_vad = self._build_segmenter(self._vad), self._vad
+            self._origin = self._ring.end
+
+    def _apply(self, options: SessionOptions) -> None:
+        old = self._decode
+        self._wire_rate = options.sample_rate or self._wire_rate
+        self._decode = DecodeOptions(
+            language=old.language if options.language is None else options.language or None,
+            task=options.task or old.task,
+            prompt=old.prompt if options.prompt is None else options.prompt,
+            hotwords=old.hotwords if options.hotwords is None else options.hotwords,
+            beam=options.beam or old.beam,
+            denoise=options.denoise or old.denoise,
+        )
+
+    # telling
+
+    def _tell_partial(self, segment: Segment, result: DecodeResult, *, now: float) -> None:
+        segment.policy.receive_hypothesis(segment.hypothesis(result))
+        stable, unstable = segment.policy.stable, segment.policy.unstable
+        text = stable + unstable
+        if not text.strip() or self._segments[0] is not segment:
+            return
+        segment.shown = text
+        self._tell(
+            PartialTranscribed,
+            segment_id=segment.segment_id,
+            text=text.strip(),
+            stable=stable,
+            unstable=unstable,
+            language=result.language,
+            lag=now - segment.partial_at,
+            cadence=self.cadence,
+        )
+
+    def _tell_finals(self, *, now: float) -> None:
+        while self._segments and self._segments[0].is_done:
+            segment = self._segments.popleft()
+            if segment.failure is not None:
+                self._tell_failure(segment, segment.failure)
+            else:
+                self._tell_final(segment, now=now)
+        self._release()
+        self._tell_stops()
+
+    def _tell_final(self, segment: Segment, *, now: float) -> None:
+        text, words = segment.text()
+        stable = segment.policy.stable.strip()
+        if not text:
+            if segment.shown:
+                self._tell(
+                    PartialTranscribed,
+                    segment_id=segment.segment_id,
+                    text="",
+                    stable="",
+                    unstable="",
+                    language="",
+                    lag=now - segment.ended_at,
+                    cadence=self.cadence,
+                )
+            return
+        results = [w.result for w in segment.windows if w.result]
+        self._tell(
+            FinalTranscribed,
+            segment_id=segment.segment_id,
+            text=text,
+            words=words,
+            language=results[0].language,
+            model_id=self._model_id,
+            start=segment.start / SAMPLE_RATE,
+            end=(segment.end or segment.start) / SAMPLE_RATE,
+            processing=sum(r.decode_s for r in results),
+            lag=now - segment.ended_at,
+            revised=not text.startswith(stable),
+        )
+
+    def _tell_failure(self, segment: Segment, failure: DecodeResult) -> None:
+        self._tell(
+            ErrorRaised,
+            code=failure.error_code,
+            message=failure.error_message,
+            segment_id=segment.segment_id,
+            start=segment.start / SAMPLE_RATE,
+            end=(segment.end or segment.start) / SAMPLE_RATE,
+        )
+
+    def _tell_stops(self) -> None:
+        while self._stops and all(s.recording > self._stops[0] for s in self._segments):
+            self._stops.popleft()
+            self._tell(RecordingStopped, is_controlled=self._controlled)
+
+    def _tell(self, kind: type[Event], **fields: object) -> None:
+        if kind not in (ErrorRaised, WarningRaised):
+            fields["channel"] = self.channel
+        self._events.append(kind(session_id=self.session_id, **fields))  # type: ignore[arg-type, call-arg]
+
+    def _raise(self, error: PeerError) -> None:
+        self._tell(ErrorRaised, code=error.code, message=error.message, retryable=error.retryable)
+
+    def _warn(self, code: str, message: str) -> None:
+        self._tell(WarningRaised, code=code, message=message)
+
+    def _next(self, kind: str) -> str:
+        self._numbers[kind] += 1
+        return f"{self.session_id}-{self._numbers[kind]}" if kind == "segment" else str(self._numbers[kind])

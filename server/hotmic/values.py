@@ -1,0 +1,159 @@
+"""Frozen value types every layer shares."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+SAMPLE_RATE = 16_000
+"""Every position and length inside hotmic counts samples at this rate, in hertz."""
+
+Samples = npt.NDArray[np.int16]
+"""Mono PCM16 at ``SAMPLE_RATE``, shape ``[n]``."""
+
+DecodeKind = Literal["partial", "final"]
+Task = Literal["transcribe", "translate"]
+Denoise = Literal["off", "auto", "on"]
+VadProfile = Literal["default", "seed", "energy", "silero", "webrtc"]
+LoadMode = Literal["beside", "replace"]
+ModelState = Literal["loading", "warming", "serving", "draining", "retiring", "failed", "unavailable"]
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all value types: immutable and encodable. Subclasses repeat the flags for the type checker."""
+
+
+class Word(Value, frozen=True, kw_only=True):
+    """One recognised word; ``start`` and ``end`` in seconds."""
+
+    word: str
+    start: float
+    end: float
+    probability: float
+
+
+class DecodeOptions(Value, frozen=True, kw_only=True):
+    """What a session asks of the engine; equal options may share a batch."""
+
+    language: str | None = None
+    """Language code; ``None`` takes the model's own or detects it."""
+    task: Task = "transcribe"
+    prompt: str = ""
+    hotwords: tuple[str, ...] = ()
+    beam: int | None = None
+    """Beam of finals; ``None`` takes the model's."""
+    denoise: Denoise = "off"
+
+
+class DecodeJob(Value, frozen=True, kw_only=True):
+    """One self-contained window to decode: it can be sent again to another worker."""
+
+    job_id: str
+    session_id: str
+    segment_id: str
+    kind: DecodeKind
+    samples: bytes
+    """PCM16 little-endian mono at ``SAMPLE_RATE``."""
+    start: int
+    """Position of the first sample since the session began."""
+    deadline: float
+    """Monotonic seconds; the scheduler serves the oldest first within a lane."""
+    options: DecodeOptions = DecodeOptions()
+    noise: bytes = b""
+    """PCM16 of recent non-speech, the noise profile; empty when none was heard."""
+    speech_probability: float = 1.0
+    """The VAD's mean confidence that this window is speech."""
+    word_times: bool = False
+
+
+class DecodeResult(Value, frozen=True, kw_only=True):
+    """What the engine says about one window. Word times count seconds from the start of the window."""
+
+    job_id: str
+    text: str = ""
+    words: tuple[Word, ...] = ()
+    language: str = ""
+    no_speech_probability: float = 0.0
+    average_logprob: float = 0.0
+    decode_s: float = 0.0
+    """Wall seconds of the batch this row was part of."""
+    suppressed: str = ""
+    """The guard that removed the text, if one did."""
+    error_code: str = ""
+    error_message: str = ""
+
+
+class Capabilities(Value, frozen=True, kw_only=True):
+    """What a loaded model can do."""
+
+    streaming: bool = False
+    word_times: bool = True
+    languages: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ("transcribe",)
+    max_window: float = 30.0
+    """Longest window one decode covers, in seconds."""
+    batch: int = 8
+    """Most rows of one batch."""
+
+
+class LoadProgress(Value, frozen=True, kw_only=True):
+    """How far a model is on its way to serving; ``progress`` runs from 0 to 1 within all stages together."""
+
+    model_id: str
+    stage: Literal["downloading", "starting", "loading", "warming", "serving"]
+    progress: float
+
+
+class ModelStatus(Value, frozen=True, kw_only=True):
+    """One model as the status shows it."""
+
+    model_id: str
+    state: ModelState
+    device: str = ""
+    compute_type: str = ""
+    load_seconds: float = 0.0
+    reason: str = ""
+    restarts: int = 0
+    pid: int = 0
+
+
+class Pool(Protocol):
+    """Keeps models served by workers; what ``net`` knows of them."""
+
+    @property
+    def current(self) -> str | None:
+        """The id of the model that serves sessions without a choice of their own."""
+
+    def capabilities(self, model_id: str) -> Capabilities:
+        """Return what a served model can do.
+
+        Raises:
+            ModelUnavailable: It is not served.
+        """
+
+    def status(self) -> list[ModelStatus]:
+        """Return every known model's state."""
+
+    async def load(self, model_id: str, *, mode: LoadMode, report: Callable[[LoadProgress], None]) -> ModelStatus:
+        """Load a model and make it the current one; the old one keeps serving until then.
+
+        Raises:
+            UnknownModel: No such key in the registry.
+            ModelUnavailable: It could not be loaded; the message says why.
+            DownloadFailed: Its weights are missing and could not be fetched.
+        """
+
+    async def unload(self, model_id: str) -> None:
+        """End the worker of a model.
+
+        Raises:
+            UnknownModel: No such model is loaded.
+        """
+
+    def decode(self, model_id: str, jobs: Sequence[DecodeJob]) -> Awaitable[list[DecodeResult]]:
+        """Decode one batch: one result per job, in order; survives a dying worker by sending the jobs again."""
+
+    async def close(self) -> None:
+        """End all workers."""

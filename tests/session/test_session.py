@@ -1,0 +1,351 @@
+"""The session core driven by hand: audio and results in, jobs and events out, time as an argument."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hotmic.audio.segmenter import Segmenter
+from hotmic.commands import Configure, EndAudio, SessionOptions, StartRecording, StopRecording
+from hotmic.events import (
+    ErrorRaised,
+    Event,
+    FinalTranscribed,
+    PartialTranscribed,
+    RecordingStarted,
+    RecordingStopped,
+    SpeechEnded,
+    SpeechStarted,
+    WarningRaised,
+)
+from hotmic.policies.local_agreement import LocalAgreement
+from hotmic.session.session import Session, SessionSettings
+from hotmic.session.state import TRANSITIONS, State, Trigger, diagram
+from hotmic.values import SAMPLE_RATE, Capabilities, DecodeJob, DecodeResult, Samples
+
+CHUNK = SAMPLE_RATE // 10
+
+
+class LoudVad:
+    """Loud is speech."""
+
+    frame = 512
+
+    def probability(self, frame: Samples) -> float:
+        return float(np.abs(frame).max() > 1000)
+
+    def reset(self) -> None:
+        """Nothing to forget."""
+
+
+def loud(seconds: float) -> bytes:
+    return np.full(int(seconds * SAMPLE_RATE), 8000, np.int16).tobytes()
+
+
+def quiet(seconds: float) -> bytes:
+    return bytes(2 * int(seconds * SAMPLE_RATE))
+
+
+class Bench:
+    """A session, a clock that follows the audio, and an engine that hears how long its window is."""
+
+    def __init__(self, *, ring: float = 60.0, max_window: float = 28.0, max_segment: float = 30.0) -> None:
+        self.now = 0.0
+        self.jobs: list[DecodeJob] = []
+        self.events: list[Event] = []
+        self.session = Session(
+            "s-1",
+            channel="default",
+            settings=SessionSettings(ring=ring),
+            options=SessionOptions(),
+            build_segmenter=lambda _: Segmenter(
+                LoudVad(),
+                min_speech=1536,
+                min_silence=9600,
+                pre_roll=4800,
+                hang_over=3200,
+                max_segment=int(max_segment * SAMPLE_RATE),
+            ),
+            build_policy=LocalAgreement,
+        )
+        self.session.receive_model("model-a", Capabilities(max_window=max_window))
+
+    def hear(self, audio: bytes) -> None:
+        for begin in range(0, len(audio), 2 * CHUNK):
+            self.now += 0.1
+            self.session.receive_audio(audio[begin : begin + 2 * CHUNK], now=self.now)
+            self.drain()
+
+    def drain(self) -> None:
+        self.jobs += self.session.jobs_to_run()
+        self.events += self.session.events_to_send()
+
+    def answer(self, text: str = "some words", **fields: object) -> None:
+        jobs, self.jobs = self.jobs, []
+        for job in jobs:
+            self.session.receive_result(DecodeResult(job_id=job.job_id, text=text, **fields), now=self.now)  # type: ignore[arg-type]
+        self.drain()
+
+    def told(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def test_one_utterance_from_first_chunk_to_final() -> None:
+    bench = Bench()
+    bench.hear(quiet(0.5) + loud(1.0))
+    bench.answer()
+    assert [type(e) for e in bench.events][:2] == [RecordingStarted, SpeechStarted]
+    assert bench.told(PartialTranscribed), "partials come while the speaker speaks"
+    assert not bench.told(FinalTranscribed)
+    bench.hear(quiet(1.0))
+    assert [job.kind for job in bench.jobs][-1] == "final"
+    bench.answer("turn on the lights")
+    (final,) = bench.told(FinalTranscribed)
+    assert isinstance(final, FinalTranscribed)
+    assert final.text == "turn on the lights"
+    assert final.start == pytest.approx(0.2, abs=0.1)
+    assert final.end == pytest.approx(1.7, abs=0.1)
+    assert bench.session.is_settled
+
+
+def test_the_final_job_holds_exactly_the_segment() -> None:
+    bench = Bench()
+    rng = np.random.default_rng(1)
+    speech = rng.integers(2000, 9000, SAMPLE_RATE, dtype=np.int16)
+    audio = np.concatenate([np.zeros(SAMPLE_RATE, np.int16), speech, np.zeros(SAMPLE_RATE, np.int16)])
+    bench.hear(audio.tobytes())
+    final = next(job for job in bench.jobs if job.kind == "final")
+    heard = np.frombuffer(final.samples, np.int16)
+    assert np.array_equal(heard, audio[final.start : final.start + len(heard)])
+    assert speech.tobytes() in final.samples
+
+
+@given(cuts=st.lists(st.integers(100, 9000), min_size=1, max_size=30))
+def test_cuts_between_chunks_do_not_matter(cuts: list[int]) -> None:
+    audio = quiet(0.3) + loud(0.8) + quiet(0.8) + loud(0.4) + quiet(0.9)
+
+    def finals(sizes: list[int]) -> list[tuple[int, bytes]]:
+        bench, begin, i = Bench(), 0, 0
+        while begin < len(audio):
+            size = 2 * sizes[i % len(sizes)]
+            bench.session.receive_audio(audio[begin : begin + size], now=0.0)
+            begin, i = begin + size, i + 1
+        bench.drain()
+        return [(job.start, job.samples) for job in bench.jobs if job.kind == "final"]
+
+    assert finals(cuts) == finals([CHUNK])
+
+
+def test_finals_come_in_the_order_of_speech() -> None:
+    bench = Bench()
+    bench.hear(loud(0.5) + quiet(0.8) + loud(0.5) + quiet(0.8))
+    first, second = [job for job in bench.jobs if job.kind == "final"]
+    bench.session.receive_result(DecodeResult(job_id=second.job_id, text="two"), now=bench.now)
+    bench.drain()
+    assert not bench.told(FinalTranscribed)
+    bench.session.receive_result(DecodeResult(job_id=first.job_id, text="one"), now=bench.now)
+    bench.drain()
+    assert [e.text for e in bench.told(FinalTranscribed)] == ["one", "two"]  # type: ignore[attr-defined]
+
+
+def test_silence_on_the_wire_ends_a_segment() -> None:
+    bench = Bench()
+    bench.hear(loud(0.7))
+    due = bench.session.next_timer()
+    assert due == pytest.approx(bench.now + 1.0)
+    bench.session.handle_timer(now=bench.now + 0.5)
+    bench.drain()
+    assert not bench.told(SpeechEnded), "too early"
+    bench.session.handle_timer(now=due or 0.0)
+    bench.drain()
+    assert bench.told(SpeechEnded)
+    assert bench.session.next_timer() is None
+
+
+def test_end_of_audio_finalises_before_it_stops() -> None:
+    bench = Bench()
+    bench.hear(loud(0.7))
+    bench.session.receive_command(EndAudio(), now=bench.now)
+    bench.drain()
+    assert not bench.told(RecordingStopped), "the final is not told yet"
+    bench.answer("last words")
+    assert [type(e) for e in bench.events][-2:] == [FinalTranscribed, RecordingStopped]
+    bench.hear(loud(0.2))
+    assert len(bench.told(RecordingStarted)) == 2, "the next chunk starts the next recording"
+
+
+def test_after_a_stop_audio_is_ignored_with_one_warning() -> None:
+    bench = Bench()
+    bench.hear(loud(0.5))
+    bench.session.receive_command(StopRecording(), now=bench.now)
+    bench.drain()
+    bench.answer("said before")
+    bench.hear(loud(2.0) + quiet(1.0))
+    assert len(bench.told(FinalTranscribed)) == 1
+    assert [e.code for e in bench.told(WarningRaised)] == ["paused"]  # type: ignore[attr-defined]
+    bench.session.receive_command(StartRecording(), now=bench.now)
+    bench.hear(loud(0.5) + quiet(1.0))
+    bench.answer("said after")
+    assert [e.text for e in bench.told(FinalTranscribed)] == ["said before", "said after"]  # type: ignore[attr-defined]
+
+
+def test_stop_of_an_idle_session_is_answered() -> None:
+    bench = Bench()
+    bench.session.receive_command(StopRecording(), now=0.0)
+    bench.drain()
+    assert [type(e) for e in bench.events] == [RecordingStopped]
+
+
+def test_a_long_segment_is_decoded_window_by_window_while_it_grows() -> None:
+    bench = Bench(max_window=6.0)
+    bench.hear(loud(7.0))
+    early = [job for job in bench.jobs if job.kind == "final"]
+    assert early, "the first window is settled before the speaker stops"
+    bench.hear(loud(4.0) + quiet(1.0))
+    finals = [job for job in bench.jobs if job.kind == "final"]
+    covered = np.zeros(int(12.5 * SAMPLE_RATE), bool)
+    for job in finals:
+        assert len(job.samples) / 2 <= 6.0 * SAMPLE_RATE
+        covered[job.start : job.start + len(job.samples) // 2] = True
+    assert covered[: int(11.0 * SAMPLE_RATE)].all()
+    bench.answer("words")
+    assert len(bench.told(FinalTranscribed)) == 1
+
+
+def test_another_model_decodes_the_open_segment_again() -> None:
+    bench = Bench(max_window=6.0)
+    bench.hear(loud(7.0))
+    assert any(job.kind == "final" for job in bench.jobs)
+    bench.jobs.clear()
+    bench.session.receive_model("model-b", Capabilities(max_window=28.0))
+    bench.hear(quiet(1.0))
+    (final,) = [job for job in bench.jobs if job.kind == "final"]
+    assert len(final.samples) / 2 > 6.0 * SAMPLE_RATE
+    bench.answer("by the new model")
+    assert [e.model_id for e in bench.told(FinalTranscribed)] == ["model-b"]  # type: ignore[attr-defined]
+
+
+def test_a_failed_window_is_told_with_its_place() -> None:
+    bench = Bench()
+    bench.hear(loud(0.5) + quiet(1.0))
+    bench.answer(error_code="engine_failed", error_message="It could not be decoded.")
+    (error,) = bench.told(ErrorRaised)
+    assert isinstance(error, ErrorRaised)
+    assert (error.code, error.start) == ("engine_failed", 0.0)
+    assert bench.session.is_settled
+
+
+def test_no_final_from_non_speech_and_what_was_shown_is_withdrawn() -> None:
+    bench = Bench()
+    bench.hear(loud(1.0))
+    bench.answer("you you")
+    assert bench.told(PartialTranscribed)
+    bench.hear(quiet(1.0))
+    bench.answer("")
+    assert not bench.told(FinalTranscribed)
+    assert bench.told(PartialTranscribed)[-1].text == ""  # type: ignore[attr-defined]
+
+
+def test_a_late_partial_of_a_closed_segment_says_nothing() -> None:
+    bench = Bench()
+    bench.hear(loud(1.0))
+    late = [job for job in bench.jobs if job.kind == "partial"][-1]
+    bench.hear(quiet(1.0))
+    bench.session.receive_result(DecodeResult(job_id=late.job_id, text="late"), now=bench.now)
+    bench.drain()
+    assert not bench.told(PartialTranscribed)
+
+
+def test_other_rates_are_resampled() -> None:
+    bench = Bench()
+    t = np.arange(48_000) / 48_000
+    tone = (8000 * np.sin(2 * np.pi * 300 * t)).astype(np.int16)
+    bench.session.receive_audio(tone.tobytes(), now=1.0, sample_rate=48_000)
+    bench.session.receive_command(EndAudio(), now=1.0)
+    bench.drain()
+    (final,) = [job for job in bench.jobs if job.kind == "final"]
+    assert len(final.samples) / 2 == pytest.approx(SAMPLE_RATE, abs=700)
+
+
+def test_bad_audio_is_an_error_and_nothing_else() -> None:
+    bench = Bench()
+    bench.session.receive_audio(b"\0\0\0", now=0.0)
+    bench.drain()
+    assert [e.code for e in bench.told(ErrorRaised)] == ["bad_audio"]  # type: ignore[attr-defined]
+    assert not bench.told(RecordingStarted)
+
+
+def test_a_full_ring_is_told_once_and_memory_is_bounded() -> None:
+    bench = Bench(ring=10.0)
+    bench.hear(loud(14.0))
+    assert [e.code for e in bench.told(ErrorRaised)] == ["ring_full"]  # type: ignore[attr-defined]
+    assert not bench.session.has_room(0.1)
+
+
+def test_silence_for_long_is_warned_about_once() -> None:
+    bench = Bench()
+    bench.hear(quiet(25.0))
+    assert [e.code for e in bench.told(WarningRaised)] == ["no_speech"]  # type: ignore[attr-defined]
+
+
+def test_a_speaker_that_leaves_in_mid_word_is_still_heard() -> None:
+    bench = Bench()
+    bench.hear(loud(0.6))
+    bench.session.receive_close(now=bench.now)
+    bench.drain()
+    assert not bench.session.is_finished
+    bench.answer("half a")
+    assert [e.text for e in bench.told(FinalTranscribed)] == ["half a"]  # type: ignore[attr-defined]
+    assert bench.session.is_finished
+
+
+def test_options_reach_the_jobs() -> None:
+    bench = Bench()
+    options = SessionOptions(language="th", hotwords=("hotmic",), prompt="a meeting", beam=2)
+    bench.session.receive_command(Configure(options=options), now=0.0)
+    bench.session.receive_command(Configure(options=SessionOptions(language="")), now=0.0)
+    bench.hear(loud(0.5) + quiet(1.0))
+    decode = bench.jobs[-1].options
+    assert (decode.language, decode.hotwords, decode.prompt, decode.beam) == (None, ("hotmic",), "a meeting", 2)
+
+
+def test_every_state_takes_every_trigger_until_it_is_closed() -> None:
+    for state in set(State) - {State.CLOSED}:
+        for trigger in Trigger:
+            assert (state, trigger) in TRANSITIONS
+    assert diagram().count("-->") == len(TRANSITIONS) + 2
+
+
+@given(
+    steps=st.lists(st.sampled_from(["loud", "quiet", "start", "stop", "end", "answer", "timer", "model"]), max_size=40)
+)
+def test_any_order_of_things_loses_no_stop_and_no_memory(steps: list[str]) -> None:
+    bench, models = Bench(ring=10.0), 0
+    for step in steps:
+        match step:
+            case "loud":
+                bench.hear(loud(0.7))
+            case "quiet":
+                bench.hear(quiet(0.7))
+            case "start":
+                bench.session.receive_command(StartRecording(), now=bench.now)
+            case "stop":
+                bench.session.receive_command(StopRecording(), now=bench.now)
+            case "end":
+                bench.session.receive_command(EndAudio(), now=bench.now)
+            case "answer":
+                bench.drain()
+                bench.answer()
+            case "timer":
+                bench.now += 1.5
+                bench.session.handle_timer(now=bench.now)
+            case "model":
+                models += 1
+                bench.session.receive_model(f"model-{models}", Capabilities(max_window=10.0))
+        bench.drain()
+    bench.session.receive_close(now=bench.now)
+    bench.drain()
+    bench.answer()
+    assert bench.session.is_finished
+    expected = sum(step in ("stop", "end") for step in steps)
+    assert len(bench.told(RecordingStopped)) == expected
