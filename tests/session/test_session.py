@@ -19,7 +19,8 @@ from hotmic.events import (
     WarningRaised,
 )
 from hotmic.policies.local_agreement import LocalAgreement
-from hotmic.session.session import Session, SessionSettings
+from hotmic.session.planner import SessionSettings
+from hotmic.session.session import Session
 from hotmic.session.state import TRANSITIONS, State, Trigger, diagram
 from hotmic.values import SAMPLE_RATE, Capabilities, DecodeJob, DecodeResult, Samples
 
@@ -210,6 +211,22 @@ def test_a_long_segment_is_decoded_window_by_window_while_it_grows() -> None:
     assert covered[: int(11.0 * SAMPLE_RATE)].all()
     bench.answer("words")
     assert len(bench.told(FinalTranscribed)) == 1
+
+
+@pytest.mark.parametrize("speech", [5.2, 5.4, 5.6, 5.8, 6.0, 6.3, 7.0, 9.9, 11.5])
+def test_windows_of_the_final_do_not_depend_on_what_was_settled_early(speech: float) -> None:
+    """A segment that ends just after a window was settled loses nothing, and live equals one big chunk."""
+    audio = loud(speech) + quiet(1.0)
+    live, once = Bench(max_window=6.0), Bench(max_window=6.0)
+    live.hear(audio)
+    once.session.receive_audio(audio, now=1.0)
+    once.drain()
+    segment = live.session._segments[0]
+    windows = [(w.start, w.stop) for w in segment.windows]
+    assert windows == [(w.start, w.stop) for w in once.session._segments[0].windows]
+    assert windows[0][0] == segment.start
+    assert windows[-1][1] == segment.end
+    assert all(later[0] <= earlier[1] for earlier, later in zip(windows, windows[1:], strict=False))
 
 
 def test_another_model_decodes_the_open_segment_again() -> None:

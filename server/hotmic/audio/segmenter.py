@@ -17,6 +17,8 @@ class SpeechStarted(Value, frozen=True, kw_only=True):
     """Speech was confirmed; it began at ``start``, pre-roll included."""
 
     start: int
+    noise: bytes = b""
+    """The noise profile when speech was confirmed, PCM16; unlike ``Segmenter.noise`` it depends on the audio alone."""
 
 
 class SpeechEnded(Value, frozen=True, kw_only=True):
@@ -26,6 +28,8 @@ class SpeechEnded(Value, frozen=True, kw_only=True):
     end: int
     speech_probability: float
     """Mean of the VAD over the segment, without pre-roll and hang-over."""
+    noise: bytes = b""
+    """The noise profile when the end was confirmed, PCM16."""
 
 
 Boundary: TypeAlias = SpeechStarted | SpeechEnded
@@ -100,6 +104,15 @@ class Segmenter:
         if self._start is not None:
             return self._start
         return max(self._last_end, self._run_start - self._pre_roll)
+
+    @property
+    def certain_end(self) -> int | None:
+        """The open segment will not end before this position, whatever comes; ``None`` while there is none."""
+        if self._start is None:
+            return None
+        # At its longest it is cut somewhere in the last third.
+        first_cut = self._start + self._max_segment * 2 // 3
+        return max(self._start, min(self._speech_end + self._hang_over, self._position - len(self._rest), first_cut))
 
     @property
     def speech_probability(self) -> float:
@@ -215,12 +228,17 @@ class Segmenter:
 
     def _open(self, start: int) -> None:
         self._start = start
-        self._boundaries.append(SpeechStarted(start=start))
+        self._boundaries.append(SpeechStarted(start=start, noise=self.noise().tobytes()))
 
     def _close(self, end: int) -> None:
         assert self._start is not None
         self._boundaries.append(
-            SpeechEnded(start=self._start, end=end, speech_probability=self._probability_until(end))
+            SpeechEnded(
+                start=self._start,
+                end=end,
+                speech_probability=self._probability_until(end),
+                noise=self.noise().tobytes(),
+            )
         )
         self._start = None
         self._last_end = end

@@ -138,6 +138,8 @@ def _parse_model(field: Field, folder: Path) -> ModelSpec:
         "sha256": lambda item: item.text(pattern="[0-9a-fA-F]{64}", allowed="64 hexadecimal digits").lower(),
         "tokenizer": _parse_hub,
         "options": _parse_options,
+        "notice": lambda item: item.text(),
+        "phrases": _parse_phrases,
     }
     read |= {key: reader(fields[key]) for key, reader in readers.items() if key in fields}
     spec = ModelSpec(**read)  # type: ignore[arg-type]
@@ -153,7 +155,8 @@ def _parse_model(field: Field, folder: Path) -> ModelSpec:
 def _required(field: Field) -> tuple[str, ...]:
     # The echo engine has no weights, hence no source.
     kind = field.fields().get("type")
-    return tuple(key for key in _REQUIRED if key != "source" or kind is None or kind.shown() != "echo")
+    has_weights = kind is None or kind.choice(get_args(ModelType)) != "echo"
+    return tuple(key for key in _REQUIRED if key != "source" or has_weights)
 
 
 def _parse_source(field: Field, folder: Path) -> ModelSource:
@@ -186,6 +189,10 @@ def _parse_languages(field: Field) -> tuple[str, ...]:
     if not languages:
         raise field.error("is an empty list", allowed=allowed)
     return languages
+
+
+def _parse_phrases(field: Field) -> tuple[str, ...]:
+    return tuple(phrase.text() for phrase in field.items())
 
 
 def _parse_options(field: Field) -> dict[str, float | int | str]:

@@ -44,6 +44,7 @@ class Segment:
     policy: Policy
     end: int | None = None
     ended_at: float = 0.0
+    noise: bytes = b""
     speech_probability: float = 1.0
     windows: list[Window] = field(default_factory=list)
     partial_job: str = ""

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hotmic.audio.chunker import windows
 from hotmic.audio.pcm import parse
 from hotmic.audio.resample import Resampler
 from hotmic.audio.ring import Ring
@@ -31,34 +30,21 @@ from hotmic.events import (
     WarningRaised,
 )
 from hotmic.policies.policy import Policy
-from hotmic.session.segment import Segment, Window
+from hotmic.session.planner import Planner, SessionSettings
+from hotmic.session.segment import Segment
 from hotmic.session.state import TRANSITIONS, State, Trigger
 from hotmic.values import (
     SAMPLE_RATE,
     Capabilities,
     DecodeJob,
-    DecodeKind,
     DecodeOptions,
     DecodeResult,
     Samples,
     VadProfile,
-    Value,
 )
 
 NO_SPEECH_AFTER = 10 * SAMPLE_RATE
 """Samples of a recording without any segment before the speaker is warned."""
-
-
-class SessionSettings(Value, frozen=True, kw_only=True):
-    """Numbers a session runs on; lengths in seconds."""
-
-    partials: bool = True
-    cadence: float = 0.3
-    wire_silence: float = 1.0
-    ring: float = 60.0
-    window_overlap: float = 1.0
-    min_partial: float = 0.2
-    """Shortest stretch of speech worth a partial."""
 
 
 class Session:
@@ -91,16 +77,15 @@ class Session:
         self._build_segmenter = build_segmenter
         self._build_policy = build_policy
         self._vad: VadProfile = options.vad or "default"
-        self._decode = DecodeOptions()
         self._wire_rate = SAMPLE_RATE
-        self._apply(options)
         self._resampler: Resampler | None = None
         self._ring = Ring(int(settings.ring * SAMPLE_RATE))
+        self._planner = Planner(session_id, self._ring, settings)
+        self._apply(options)
         self._segmenter, self._segmenter_vad = build_segmenter(self._vad), self._vad
         self._origin = 0
         self._segments: deque[Segment] = deque()
         self._model_id = ""
-        self._max_window = 28 * SAMPLE_RATE
         self._recording = 0
         self._recording_start = 0
         self._heard_speech = False
@@ -109,9 +94,8 @@ class Session:
         self._paused_told = False
         self._controlled = False
         self._last_audio_at = 0.0
-        self._numbers = {"job": 0, "segment": 0}
+        self._segment_number = 0
         self._events: list[Event] = []
-        self._jobs: list[DecodeJob] = []
 
     # inputs
 
@@ -155,7 +139,7 @@ class Session:
         if model_id == self._model_id:
             return
         self._model_id = model_id
-        self._max_window = int(capabilities.max_window * SAMPLE_RATE)
+        self._planner.max_window = int(capabilities.max_window * SAMPLE_RATE)
         for segment in self._segments:
             if segment.end is None:
                 segment.windows.clear()
@@ -203,8 +187,7 @@ class Session:
 
     def jobs_to_run(self) -> list[DecodeJob]:
         """Drain what the engine should decode."""
-        jobs, self._jobs = self._jobs, []
-        return jobs
+        return self._planner.jobs_to_run()
 
     @property
     def is_finished(self) -> bool:
@@ -243,7 +226,10 @@ class Session:
         self._ring_full = False
         self._segmenter.receive(samples)
         self._take_boundaries(now=now)
-        self._plan_open_segment(now=now)
+        certain_end = self._segmenter.certain_end
+        if certain_end is not None:
+            end = self._origin + certain_end
+            self._planner.plan_open(self._segments[-1], certain_end=end, cadence=self.cadence, now=now)
         self._release()
         if not self._heard_speech and self._ring.end - self._recording_start >= NO_SPEECH_AFTER:
             self._heard_speech = True
@@ -252,64 +238,26 @@ class Session:
     def _take_boundaries(self, *, now: float) -> None:
         for boundary in self._segmenter.boundaries_to_send():
             match boundary:
-                case SegmentStart(start=start):
-                    self._open_segment(self._origin + start)
-                case SegmentEnd(end=end, speech_probability=probability):
-                    self._close_segment(self._origin + end, probability, now=now)
+                case SegmentStart():
+                    self._open_segment(boundary)
+                case SegmentEnd():
+                    self._close_segment(boundary, now=now)
         self._switch_vad()
 
-    def _open_segment(self, start: int) -> None:
+    def _open_segment(self, boundary: SegmentStart) -> None:
         self._heard_speech = True
-        segment = Segment(self._next("segment"), start, self._recording, self._build_policy(), partial_until=start)
+        self._segment_number += 1
+        name, start = f"{self.session_id}-{self._segment_number}", self._origin + boundary.start
+        segment = Segment(name, start, self._recording, self._build_policy(), partial_until=start, noise=boundary.noise)
         self._segments.append(segment)
-        self._tell(SpeechStarted, segment_id=segment.segment_id, start=start / SAMPLE_RATE)
+        self._tell(SpeechStarted, segment_id=name, start=start / SAMPLE_RATE)
 
-    def _close_segment(self, end: int, speech_probability: float, *, now: float) -> None:
-        segment = self._segments[-1]
-        segment.end, segment.ended_at, segment.speech_probability = end, now, speech_probability
-        self._settle_windows(segment, end, keep_last=False)
+    def _close_segment(self, boundary: SegmentEnd, *, now: float) -> None:
+        segment, end = self._segments[-1], self._origin + boundary.end
+        segment.end, segment.ended_at, segment.noise = end, now, boundary.noise
+        segment.speech_probability = boundary.speech_probability
+        self._planner.plan_final(segment, now=now)
         self._tell(SpeechEnded, segment_id=segment.segment_id, start=segment.start / SAMPLE_RATE, end=end / SAMPLE_RATE)
-
-    def _plan_open_segment(self, *, now: float) -> None:
-        if not self._segments or self._segments[-1].end is not None:
-            return
-        segment, position = self._segments[-1], self._ring.end
-        if position - segment.settled_start > self._max_window:
-            self._settle_windows(segment, position, keep_last=True)
-        start = segment.settled_start
-        if segment.windows:
-            start = max(segment.start, start - int(self._settings.window_overlap * SAMPLE_RATE))
-        cadence = int(self.cadence * SAMPLE_RATE)
-        enough = self._settings.partials and position - segment.start >= int(self._settings.min_partial * SAMPLE_RATE)
-        if enough and position - segment.partial_until >= cadence:
-            segment.partial_from, segment.partial_until, segment.partial_at = start, position, now
-            job = self._job(segment, "partial", start, min(position, start + self._max_window), now)
-            segment.partial_job = job.job_id
-
-    def _settle_windows(self, segment: Segment, end: int, *, keep_last: bool) -> None:
-        samples = self._ring.read(segment.start, end)
-        overlap = int(self._settings.window_overlap * SAMPLE_RATE)
-        spans = windows(samples, max_window=self._max_window, overlap=overlap)
-        for start, stop in spans[len(segment.windows) : -1 if keep_last else None]:
-            job = self._job(segment, "final", segment.start + start, segment.start + stop, self._last_audio_at)
-            segment.windows.append(Window(segment.start + start, segment.start + stop, job.job_id))
-
-    def _job(self, segment: Segment, kind: DecodeKind, start: int, stop: int, now: float) -> DecodeJob:
-        job = DecodeJob(
-            job_id=f"{self.session_id}/{self._next('job')}",
-            session_id=self.session_id,
-            segment_id=segment.segment_id,
-            kind=kind,
-            samples=self._ring.read(start, stop).tobytes(),
-            start=start,
-            deadline=now + (self.cadence if kind == "partial" else 0.0),
-            options=self._decode,
-            noise=self._segmenter.noise().tobytes() if self._decode.denoise != "off" else b"",
-            speech_probability=segment.speech_probability if segment.end else self._segmenter.speech_probability,
-            word_times=kind == "final",
-        )
-        self._jobs.append(job)
-        return job
 
     def _release(self) -> None:
         oldest = self._segments[0].start if self._segments else self._segmenter_floor()
@@ -359,9 +307,9 @@ class Session:
             self._origin = self._ring.end
 
     def _apply(self, options: SessionOptions) -> None:
-        old = self._decode
+        old = self._planner.options
         self._wire_rate = options.sample_rate or self._wire_rate
-        self._decode = DecodeOptions(
+        self._planner.options = DecodeOptions(
             language=old.language if options.language is None else options.language or None,
             task=options.task or old.task,
             prompt=old.prompt if options.prompt is None else options.prompt,
@@ -456,7 +404,3 @@ class Session:
 
     def _warn(self, code: str, message: str) -> None:
         self._tell(WarningRaised, code=code, message=message)
-
-    def _next(self, kind: str) -> str:
-        self._numbers[kind] += 1
-        return f"{self.session_id}-{self._numbers[kind]}" if kind == "segment" else str(self._numbers[kind])

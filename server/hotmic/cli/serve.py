@@ -1,0 +1,118 @@
+"""``hotmic serve``: run the daemon."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hotmic.config.settings import Settings, load_settings
+from hotmic.errors import ConfigError, HotmicError
+from hotmic.log import configure_log
+
+Config = Annotated[Path | None, typer.Option(help="YAML file of settings.", envvar="HOTMIC_CONFIG")]
+Models = Annotated[Path | None, typer.Option(help="The models.yaml to use.")]
+
+
+def serve(  # noqa: PLR0913
+    config: Config = None,
+    models: Models = None,
+    model: Annotated[str | None, typer.Option(help="Model that serves first (an id of models.yaml).")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
+    control_port: Annotated[int | None, typer.Option(help="Control WebSocket; 0 picks a free port.")] = None,
+    audio_port: Annotated[int | None, typer.Option(help="Audio WebSocket; 0 picks a free port.")] = None,
+    http_port: Annotated[int | None, typer.Option(help="Page, health and metrics; 0 picks a free port.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cuda or cpu.")] = None,
+    compute_type: Annotated[str | None, typer.Option(help="auto, int8, float16, …")] = None,
+    language: Annotated[str | None, typer.Option(help="Language code; left out: the model's own.")] = None,
+    vad: Annotated[str | None, typer.Option(help="default, energy, silero, webrtc or seed.")] = None,
+    denoise: Annotated[str | None, typer.Option(help="off, auto or on.")] = None,
+    tokens: Annotated[Path | None, typer.Option(help="File of tokens, one 'name:token[:scopes]' per line.")] = None,
+    auth: Annotated[str | None, typer.Option(help="'none' serves a network without tokens.")] = None,
+    allow_null_origin: Annotated[
+        bool, typer.Option("--allow-null-origin", help="Accept pages opened from disk without a token.")
+    ] = False,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_file: Annotated[Path | None, typer.Option(help="Append the log here instead of stderr.")] = None,
+) -> None:
+    """Run the daemon.
+
+    Prints one line per listener on stdout and 'ready' once the default model is warm; logs go to stderr.
+    """
+    flags = {key: value for key, value in locals().items() if key != "config"}
+    flags["allow_null_origin"] = allow_null_origin or None
+    try:
+        settings = load_settings(config, **flags)
+        configure_log(level=settings.log_level, file=settings.log_file, format=settings.log_format)
+        code = run(settings)
+    except ConfigError as error:
+        typer.echo(f"hotmic: {error.message}", err=True)
+        raise typer.Exit(2) from error
+    except OSError as error:
+        typer.echo(f"hotmic: {error.strerror}: {error.filename}", err=True)
+        raise typer.Exit(2) from error
+    raise typer.Exit(code)
+
+
+def run(settings: Settings) -> int:
+    """Run a daemon until a signal ends it; return the exit code."""
+    with asyncio.Runner(loop_factory=new_loop()) as runner:
+        return runner.run(_serve(settings))
+
+
+def new_loop() -> Any:
+    """Return what makes the event loop: uvloop where it exists."""
+    if sys.platform == "win32":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(settings: Settings) -> int:
+    from hotmic.app import Daemon
+
+    daemon = Daemon(settings)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    _on_signals(loop, ended)
+    try:
+        await daemon.open(_say)
+        loading = asyncio.create_task(daemon.load_default())
+        loading.add_done_callback(_tell_ready)
+        await daemon.open_gateway(_say)
+        await ended.wait()
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+    finally:
+        await daemon.close()
+    return 0
+
+
+def _say(name: str, url: str) -> None:
+    sys.stdout.write(f"listening {name} {url}\n")
+    sys.stdout.flush()
+
+
+def _tell_ready(loading: "asyncio.Task[None]") -> None:
+    if loading.cancelled():
+        return
+    error = loading.exception()
+    if error is None:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+    elif not isinstance(error, HotmicError):
+        raise error
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    if sys.platform == "win32":
+        for number in (signal.SIGINT, signal.SIGBREAK):
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)

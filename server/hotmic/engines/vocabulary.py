@@ -1,0 +1,134 @@
+"""The tokens of a Whisper model, read from its directory alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hotmic.errors import EngineFailed
+from hotmic.values import Task
+
+PROMPT_LENGTHS = (0, 16, 32, 64)
+"""Rows of one batch need previous text of one length; these are the lengths there are, in tokens."""
+
+SPACELESS_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue", "km", "bo"})
+"""Written without spaces: each decodable run of tokens is a word of its own."""
+
+_CLOSING = frozenset("\"'.。,，!！?？:：”)]}、%")
+_OPENING = frozenset("\"'“¿([{-")
+
+
+class Vocabulary:
+    """Text to tokens and back, and the control tokens by name.
+
+    Args:
+        file: ``tokenizer.json`` of the model.
+        multilingual: Whether the model expects a language and a task.
+
+    Raises:
+        EngineFailed: The file is missing or lacks Whisper's control tokens.
+    """
+
+    def __init__(self, file: Path, *, multilingual: bool) -> None:
+        if not file.is_file():
+            raise EngineFailed("The model directory has no tokenizer.json.")
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_file(str(file))
+        self.multilingual = multilingual
+        self.start_of_transcript = self._control("<|startoftranscript|>")
+        self.end_of_text = self._control("<|endoftext|>")
+        self.start_of_previous = self._control("<|startofprev|>")
+        self.no_timestamps = self._control("<|notimestamps|>")
+        self._tasks = {task: self._tokenizer.token_to_id(f"<|{task}|>") for task in ("transcribe", "translate")}
+        self.languages = self._find_languages() if multilingual else {"en": self.start_of_transcript}
+        self._blank = self.encode(" ")[:1] or self.encode(" a")[:1]
+
+    def start_sequence(self, language: str, task: Task) -> list[int]:
+        """Return the tokens that tell the decoder what to do, up to the question of timestamps.
+
+        Raises:
+            EngineFailed: The model does not know the language or the task.
+        """
+        if not self.multilingual:
+            if task != "transcribe":
+                raise EngineFailed("This model only transcribes.")
+            return [self.start_of_transcript]
+        if language not in self.languages:
+            raise EngineFailed(f"This model does not know the language {language!r}.")
+        return [self.start_of_transcript, self.languages[language], self._tasks[task]]
+
+    def previous_text(self, text: str) -> list[int]:
+        """Return ``<|startofprev|>`` and the end of a text, in one of ``PROMPT_LENGTHS``; nothing for no text.
+
+        What is too long loses its beginning; what is too short is preceded by blanks.
+        """
+        tokens = self.encode(" " + text.strip())[-PROMPT_LENGTHS[-1] + 1 :] if text.strip() else []
+        if not tokens:
+            return []
+        length = next(size for size in PROMPT_LENGTHS if len(tokens) < size)
+        return [self.start_of_previous, *(self._blank * (length - 1 - len(tokens))), *tokens]
+
+    def encode(self, text: str) -> list[int]:
+        """Return the text's tokens."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def text_tokens(self, tokens: Sequence[int]) -> list[int]:
+        """Return the tokens that are text."""
+        return [token for token in tokens if token < self.end_of_text]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of text tokens."""
+        text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=False)
+        return text
+
+    def split_words(self, tokens: Sequence[int], language: str) -> list[tuple[str, int]]:
+        """Cut text tokens into words, each with its number of tokens; punctuation stays with its word."""
+        pieces = self._split_characters(tokens)
+        if language in SPACELESS_LANGUAGES:
+            return _attach_punctuation(pieces)
+        words: list[tuple[str, int]] = []
+        for text, count in pieces:
+            if words and not text.startswith(" "):
+                words[-1] = (words[-1][0] + text, words[-1][1] + count)
+            else:
+                words.append((text, count))
+        return _attach_punctuation(words)
+
+    def _split_characters(self, tokens: Sequence[int]) -> list[tuple[str, int]]:
+        # A character of several bytes may be spread over several tokens.
+        pieces: list[tuple[str, int]] = []
+        open_tokens: list[int] = []
+        for token in tokens:
+            open_tokens.append(token)
+            text = self.decode(open_tokens)
+            if "\ufffd" not in text:
+                pieces.append((text, len(open_tokens)))
+                open_tokens = []
+        if open_tokens:
+            pieces.append((self.decode(open_tokens), len(open_tokens)))
+        return pieces
+
+    def _control(self, name: str) -> int:
+        token: int | None = self._tokenizer.token_to_id(name)
+        if token is None:
+            raise EngineFailed(f"The tokenizer has no {name}: this is no Whisper model.")
+        return token
+
+    def _find_languages(self) -> dict[str, int]:
+        # The language tokens stand between the start token and the tasks.
+        ids = range(self.start_of_transcript + 1, min(id for id in self._tasks.values() if id is not None))
+        names = {self._tokenizer.id_to_token(id): id for id in ids}
+        return {name[2:-2]: id for name, id in names.items()}
+
+
+def _attach_punctuation(words: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    joined: list[tuple[str, int]] = []
+    for text, count in words:
+        bare = text.strip()
+        follows = joined and bare and set(bare) <= _CLOSING and not text.startswith(" ")
+        leads = joined and joined[-1][0].strip() and set(joined[-1][0].strip()) <= _OPENING and not text.startswith(" ")
+        if joined and (follows or leads or not bare):
+            joined[-1] = (joined[-1][0] + text, joined[-1][1] + count)
+        else:
+            joined.append((text, count))
+    return joined

@@ -1,0 +1,97 @@
+"""Which stretches of a segment are decoded when."""
+
+from hotmic.audio.chunker import windows
+from hotmic.audio.ring import Ring
+from hotmic.session.segment import Segment, Window
+from hotmic.values import SAMPLE_RATE, DecodeJob, DecodeKind, DecodeOptions, Value
+
+
+class SessionSettings(Value, frozen=True, kw_only=True):
+    """Numbers a session runs on; lengths in seconds."""
+
+    partials: bool = True
+    cadence: float = 0.3
+    wire_silence: float = 1.0
+    ring: float = 60.0
+    window_overlap: float = 1.0
+    min_partial: float = 0.2
+    """Shortest stretch of speech worth a partial."""
+
+
+class Planner:
+    """Turns segments into decode jobs.
+
+    An open segment gets a partial per cadence; what is longer than the model's window is settled window by window
+    while the speaker goes on, at points chosen from the audio alone, so the final depends on nothing else.
+
+    Args:
+        session_id: Whose jobs.
+        ring: Where the audio is.
+        settings: Numbers.
+    """
+
+    def __init__(self, session_id: str, ring: Ring, settings: SessionSettings) -> None:
+        self.options = DecodeOptions()
+        self.max_window = 28 * SAMPLE_RATE
+        self._session_id, self._ring, self._settings = session_id, ring, settings
+        self._number = 0
+        self._jobs: list[DecodeJob] = []
+
+    def jobs_to_run(self) -> list[DecodeJob]:
+        """Drain what was planned."""
+        jobs, self._jobs = self._jobs, []
+        return jobs
+
+    def plan_open(self, segment: Segment, *, certain_end: int, cadence: float, now: float) -> None:
+        """Settle the windows of an open segment that are full, and ask for a partial when one is due.
+
+        Args:
+            segment: The open one.
+            certain_end: Where the segment ends at the earliest, whatever comes; settling looks no further.
+            cadence: Seconds between two partials.
+            now: The time.
+        """
+        position = self._ring.end
+        if certain_end - segment.settled_start > self.max_window:
+            self._settle(segment, certain_end, now=now)
+        start = segment.settled_start
+        if segment.windows:
+            start = max(segment.start, start - int(self._settings.window_overlap * SAMPLE_RATE))
+        due = position - segment.partial_until >= int(cadence * SAMPLE_RATE)
+        enough = position - segment.start >= int(self._settings.min_partial * SAMPLE_RATE)
+        if due and enough and self._settings.partials:
+            segment.partial_from, segment.partial_until, segment.partial_at = start, position, now
+            stop = min(position, start + self.max_window)
+            segment.partial_job = self._plan(segment, "partial", start, stop, now + cadence)
+
+    def plan_final(self, segment: Segment, *, now: float) -> None:
+        """Settle what is left of a closed segment."""
+        assert segment.end is not None
+        self._settle(segment, segment.end, now=now)
+
+    def _settle(self, segment: Segment, end: int, *, now: float) -> None:
+        samples = self._ring.read(segment.start, end)
+        overlap = int(self._settings.window_overlap * SAMPLE_RATE)
+        spans = windows(samples, max_window=self.max_window, overlap=overlap)
+        last = len(spans) if segment.end is not None else len(spans) - 1
+        for first, stop in spans[len(segment.windows) : last]:
+            job_id = self._plan(segment, "final", segment.start + first, segment.start + stop, now)
+            segment.windows.append(Window(segment.start + first, segment.start + stop, job_id))
+
+    def _plan(self, segment: Segment, kind: DecodeKind, start: int, stop: int, deadline: float) -> str:
+        self._number += 1
+        job = DecodeJob(
+            job_id=f"{self._session_id}/{self._number}",
+            session_id=self._session_id,
+            segment_id=segment.segment_id,
+            kind=kind,
+            samples=self._ring.read(start, stop).tobytes(),
+            start=start,
+            deadline=deadline,
+            options=self.options,
+            noise=segment.noise if self.options.denoise != "off" else b"",
+            speech_probability=segment.speech_probability,
+            word_times=kind == "final",
+        )
+        self._jobs.append(job)
+        return job.job_id

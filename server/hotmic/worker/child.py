@@ -1,0 +1,188 @@
+"""The process that holds one loaded model: ``python -m hotmic.worker.child``, spoken to over its pipes.
+
+A thread reads messages, a thread sends heartbeats, the main thread loads and decodes. The process ends when its
+standard input does, so it never outlives the pool, however that died.
+"""
+
+import ctypes
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from typing import BinaryIO
+
+# Small crops decode three times cheaper without idle threads spinning, and numpy's BLAS is only used for the mel
+# filters; both libraries read this once, when they are loaded. CTranslate2 gets its number of threads as an argument.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import logging  # noqa: E402
+
+from hotmic.engines import probe  # noqa: E402
+from hotmic.engines.engine import Engine, load_engine  # noqa: E402
+from hotmic.errors import BadMessage, EngineFailed, HotmicError  # noqa: E402
+from hotmic.worker import messages  # noqa: E402
+from hotmic.worker.messages import Decode, Failed, FromChild, Heartbeat, Loaded, Progress, Results, Start  # noqa: E402
+
+HEARTBEAT_EVERY = 1.0
+EXIT_LOAD_FAILED = 3
+_PR_SET_PDEATHSIG = 1
+
+# Not structlog: its import would be a fifth of the time a worker needs to start. The parent logs these lines.
+log = logging.getLogger("hotmic.worker.child")
+
+
+class Port:
+    """Both directions of the pipe; sending is safe from any thread.
+
+    Args:
+        source: Frames from the pool.
+        sink: Frames to it.
+    """
+
+    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
+        self._source, self._sink = source, sink
+        self._lock = threading.Lock()
+
+    def send(self, message: FromChild) -> None:
+        """Send a message; a pool that is gone ends the process."""
+        frame = messages.encode_frame(message)
+        with self._lock:
+            try:
+                self._sink.write(frame)
+                self._sink.flush()
+            except OSError:
+                # Nobody is there to hear anything more.
+                os._exit(0)
+
+    def receive(self) -> messages.ToChild | None:
+        """Return the next message; ``None`` when the pool closed the pipe."""
+        body = messages.read_frame(self._source)
+        return None if body is None else messages.parse_to_child(body)
+
+
+class Child:
+    """Loads one model and decodes batches until the pool closes the pipe.
+
+    Args:
+        port: The pipe to the pool.
+    """
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._batches: queue.SimpleQueue[Decode | None] = queue.SimpleQueue()
+        self._busy_since: float | None = None
+
+    def run(self) -> int:
+        """Serve; return the exit status."""
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        self._port.send(messages.Started(pid=os.getpid()))
+        start = self._port.receive()
+        if start is None:
+            return 0
+        if not isinstance(start, Start):
+            raise BadMessage("The pool did not begin with start.")
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        engine = self._load(start)
+        if engine is None:
+            return EXIT_LOAD_FAILED
+        while (batch := self._batches.get()) is not None:
+            self._decode(engine, batch)
+        return 0
+
+    def _read(self) -> None:
+        try:
+            while (message := self._port.receive()) is not None:
+                if isinstance(message, Decode):
+                    self._batches.put(message)
+        except BadMessage as error:
+            log.error("%s", error.message)
+        # A pool that is gone wants nothing of what is under way.
+        os._exit(0)
+
+    def _beat(self) -> None:
+        while True:
+            since = self._busy_since
+            self._port.send(Heartbeat(busy_s=0.0 if since is None else time.monotonic() - since))
+            time.sleep(HEARTBEAT_EVERY)
+
+    def _load(self, start: Start) -> Engine | None:
+        try:
+            self._port.send(Progress(stage="loading", share=0.0))
+            machine = probe.examine(start.spec.type)
+            compute_type = start.spec.compute_type if start.compute_type == "auto" else start.compute_type
+            placement = probe.choose_placement(start.device, compute_type, machine)
+            threads = start.threads or probe.count_cores()
+            engine = load_engine(
+                start.spec,
+                start.directory,
+                device=placement.device,
+                compute_type=placement.compute_type,
+                threads=threads,
+                batch_size=start.batch_size,
+                num_workers=start.num_workers,
+            )
+            self._port.send(Progress(stage="warming", share=0.0))
+            engine.warm_up(lambda share: self._port.send(Progress(stage="warming", share=share)))
+        except HotmicError as error:
+            log.error("%s", error.message)
+            self._port.send(Failed(code=error.code, message=error.message))
+            return None
+        except Exception:  # noqa: BLE001 - whatever an inference library raises, the pool must hear that it did
+            log.exception("Loading failed.")
+            message = f"The model {start.spec.id} could not be loaded; the log has the reason."
+            self._port.send(Failed(code=EngineFailed.code, message=message))
+            return None
+        self._port.send(
+            Loaded(
+                device=placement.device,
+                compute_type=placement.compute_type,
+                reason=placement.reason,
+                threads=threads,
+                capabilities=engine.capabilities,
+            )
+        )
+        return engine
+
+    def _decode(self, engine: Engine, batch: Decode) -> None:
+        self._busy_since = time.monotonic()
+        try:
+            results = engine.decode(batch.jobs)
+        except Exception:  # noqa: BLE001 - whatever an inference library raises, its batch must get an answer
+            log.exception("A batch of %d failed.", len(batch.jobs))
+            message = "The batch could not be decoded; the log has the reason."
+            self._port.send(Failed(code=EngineFailed.code, message=message, batch_id=batch.batch_id))
+        else:
+            self._port.send(Results(batch_id=batch.batch_id, results=tuple(results)))
+        finally:
+            self._busy_since = None
+
+
+def main() -> int:
+    """Take over the pipes and serve."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    # Whoever stops the daemon signals the whole group; finals are still to be decoded then, so the pool decides.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Libraries print; from here on that goes to the log instead of into the protocol.
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    source = os.fdopen(os.dup(0), "rb")
+    if sys.platform == "win32":
+        import msvcrt
+
+        for stream in (source, sink):
+            msvcrt.setmode(stream.fileno(), os.O_BINARY)
+    return Child(Port(source, sink)).run()
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stderr.flush()
+    # Past the destructors of inference libraries, which can block on threads of theirs.
+    os._exit(status)

@@ -1,0 +1,217 @@
+"""One model kept served: its worker, restarted when it dies, and the batches that survive that."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from hotmic.config.model import ModelSpec
+from hotmic.errors import EngineFailed, HotmicError, ModelUnavailable, WorkerDied
+from hotmic.values import Capabilities, DecodeJob, DecodeResult, ModelState, ModelStatus
+from hotmic.worker.gate import Gate
+from hotmic.worker.messages import Loaded, Progress, Start
+from hotmic.worker.process import MAX_IN_FLIGHT, WorkerProcess
+from hotmic.worker.recovery import Attempt, Recovery
+
+log = structlog.get_logger(__name__)
+
+
+class Service:
+    """A model and the worker that serves it.
+
+    Args:
+        start: How to start the worker.
+        build_worker: Makes a process that is not started yet.
+        on_change: Called when the status changes.
+    """
+
+    def __init__(
+        self, start: Start, *, build_worker: Callable[[], WorkerProcess], on_change: Callable[[], None]
+    ) -> None:
+        self._start, self._build_worker, self._on_change = start, build_worker, on_change
+        self._recovery = Recovery()
+        self._gate = Gate(MAX_IN_FLIGHT)
+        self._worker: WorkerProcess | None = None
+        self._loaded: Loaded | None = None
+        self._ready = asyncio.Event()
+        self._supervisor: asyncio.Task[None] | None = None
+        self._users = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
+        self.status = ModelStatus(model_id=start.spec.id, state="loading")
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model."""
+        return self._start.spec
+
+    @property
+    def directory(self) -> Path:
+        """Its weights."""
+        return self._start.directory
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the loaded model can do."""
+        assert self._loaded is not None, "asked before it was open"
+        return self._loaded.capabilities
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it serves, or will again after a restart."""
+        return self._loaded is not None and self.status.state in ("serving", "draining")
+
+    async def open(self, report: Callable[[Progress], None]) -> None:
+        """Start the worker and load the model.
+
+        Raises:
+            EngineFailed: The model could not be loaded.
+            WorkerDied: The worker ended while it loaded.
+        """
+
+        def tell(progress: Progress) -> None:
+            self.change("warming" if progress.stage == "warming" else "loading")
+            report(progress)
+
+        await self._launch(tell)
+        self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
+
+    async def decode(self, jobs: Sequence[DecodeJob]) -> list[DecodeResult]:
+        """Decode a batch; a dying worker costs time, not text.
+
+        Raises:
+            ModelUnavailable: The worker died too often.
+        """
+        self._users += 1
+        self._unused.clear()
+        try:
+            results: dict[str, DecodeResult] = {}
+            attempts = [Attempt(jobs)]
+            while attempts:
+                attempt = attempts.pop(0)
+                if attempt.is_guilty:
+                    results[attempt.jobs[0].job_id] = _quarantined(attempt.jobs[0])
+                    continue
+                try:
+                    done = await self._try(attempt)
+                except _AttemptDied as died:
+                    attempts[:0] = attempt.receive_death(alone=died.alone)
+                else:
+                    results.update((result.job_id, result) for result in done)
+            return [results[job.job_id] for job in jobs]
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._unused.set()
+
+    async def drain(self) -> None:
+        """Wait until every batch that was handed in has its results."""
+        self.change("draining")
+        await self._unused.wait()
+
+    async def close(self) -> None:
+        """End the worker."""
+        self.change("retiring")
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._supervisor
+        if self._worker is not None:
+            await self._worker.stop()
+        self._ready.set()
+
+    def change(self, state: ModelState, reason: str | None = None) -> None:
+        """Note a new state."""
+        loaded, worker = self._loaded, self._worker
+        told = loaded.reason if loaded and reason is None else reason or ""
+        status = msgspec.structs.replace(
+            self.status,
+            state=state,
+            reason=told,
+            device=loaded.device if loaded else "",
+            compute_type=loaded.compute_type if loaded else "",
+            restarts=self._recovery.restarts,
+            pid=worker.pid if worker and not worker.is_dead else 0,
+        )
+        if status != self.status:
+            self.status = status
+            self._on_change()
+
+    async def _try(self, attempt: Attempt) -> list[DecodeResult]:
+        async with self._gate.enter(alone=attempt.needs_solitude):
+            await self._ready.wait()
+            if not self.is_healthy or self._worker is None:
+                raise ModelUnavailable(self.status.reason or f"The model {self.spec.id} is not served any more.")
+            worker, alone_at_start = self._worker, self._gate.inside == 1
+            try:
+                return await worker.decode(attempt.jobs)
+            except WorkerDied as error:
+                log.warning("worker_died_with_jobs", model=self.spec.id, jobs=len(attempt.jobs), reason=error.message)
+                if worker is self._worker:
+                    self._ready.clear()
+                raise _AttemptDied(alone=alone_at_start and self._gate.inside == 1) from error
+            except EngineFailed as error:
+                return [_failed(job, error) for job in attempt.jobs]
+
+    async def _launch(self, report: Callable[[Progress], None]) -> None:
+        worker = self._build_worker()
+        self._worker = worker
+        started = time.monotonic()
+        self._loaded = await worker.start(self._start, report)
+        self.status = msgspec.structs.replace(self.status, load_seconds=round(time.monotonic() - started, 3))
+        self._ready.set()
+        self.change("serving")
+
+    async def _supervise(self) -> None:
+        while True:
+            assert self._worker is not None
+            reason = await self._worker.wait_dead()
+            self._ready.clear()
+            if not await self._restart(reason):
+                return
+
+    async def _restart(self, reason: str) -> bool:
+        loop = asyncio.get_running_loop()
+        while True:
+            assert self._worker is not None
+            delay = self._recovery.receive_death(jobs_done=self._worker.jobs_done, now=loop.time())
+            if delay is None:
+                self.change("unavailable", f"Its worker died again and again and is given up. {reason}")
+                log.error("model_unavailable", model=self.spec.id, reason=reason)
+                self._ready.set()
+                return False
+            log.warning("worker_restarts", model=self.spec.id, reason=reason, delay=delay)
+            state = self.status.state
+            self.change(state, f"The worker is started again. {reason}")
+            await asyncio.sleep(delay)
+            try:
+                await self._launch(_ignore)
+            except HotmicError as error:
+                reason = error.message
+                continue
+            if state == "draining":
+                self.change("draining")
+            return True
+
+
+class _AttemptDied(Exception):
+    def __init__(self, *, alone: bool) -> None:
+        self.alone = alone
+
+
+def _quarantined(job: DecodeJob) -> DecodeResult:
+    log.error("job_quarantined", job=job.job_id, session=job.session_id, start=job.start)
+    message = "This piece of audio ended the decoder twice and is left out."
+    return DecodeResult(job_id=job.job_id, error_code=EngineFailed.code, error_message=message)
+
+
+def _failed(job: DecodeJob, error: EngineFailed) -> DecodeResult:
+    return DecodeResult(job_id=job.job_id, error_code=error.code, error_message=error.message)
+
+
+def _ignore(_: Progress) -> None:
+    return

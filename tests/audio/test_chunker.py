@@ -1,0 +1,69 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hotmic.audio.chunker import windows
+from hotmic.values import Samples
+from sound import RATE
+
+WINDOW = 10 * RATE
+
+
+def speech(seconds: float, pauses: list[tuple[float, float]] = [], seed: int = 0) -> Samples:  # noqa: B006
+    """Noise with syllables of 250 ms; ``pauses`` are (start, length) in seconds."""
+    t = np.arange(int(seconds * RATE)) / RATE
+    values = np.random.default_rng(seed).standard_normal(len(t)) * 4000 * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * t))
+    for start, length in pauses:
+        values[int(start * RATE) : int((start + length) * RATE)] *= 0.001
+    return values.clip(-32000, 32000).astype(np.int16)
+
+
+def test_short_segment_is_one_window() -> None:
+    assert windows(speech(10), max_window=WINDOW) == [(0, WINDOW)]
+    assert windows(speech(0), max_window=WINDOW) == [(0, 0)]
+
+
+def test_pause_is_cut_in_its_middle_without_overlap() -> None:
+    (start, stop), (after, end) = windows(speech(14, [(8, 0.4)]), max_window=WINDOW)
+    assert (start, end) == (0, 14 * RATE)
+    assert stop == after
+    assert abs(stop - 8.2 * RATE) < 0.1 * RATE
+
+
+def test_without_a_pause_windows_overlap() -> None:
+    (_, stop), (after, _) = windows(speech(14), max_window=WINDOW)
+    assert stop - after == RATE
+
+
+def test_a_short_dip_is_the_centre_of_the_overlap() -> None:
+    (_, stop), (after, _) = windows(speech(14, [(8, 0.1)]), max_window=WINDOW)
+    assert stop - after == RATE
+    assert abs((stop + after) / 2 - 8.05 * RATE) < 0.05 * RATE
+
+
+def test_the_cut_leaves_no_scrap() -> None:
+    found = windows(speech(10.01, [(9.75, 0.26)]), max_window=WINDOW)
+    assert found[1][1] - found[1][0] >= RATE // 2
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.tuples(st.floats(0, 44), st.floats(0.05, 0.6)), max_size=12), st.integers(0, 45 * RATE))
+def test_windows_cover_all_fit_and_stay(pauses: list[tuple[float, float]], heard: int) -> None:
+    samples = speech(45, pauses)
+    found = windows(samples, max_window=WINDOW)
+    assert found[0][0] == 0
+    assert found[-1][1] == len(samples)
+    for (start, stop), (after, _) in pairwise(found):
+        assert start < after <= stop
+        assert stop - start <= WINDOW
+    assert found[-1][1] - found[-1][0] <= WINDOW
+    earlier = windows(samples[:heard], max_window=WINDOW)
+    assert earlier[:-1] == found[: len(earlier) - 1]
+
+
+def test_window_too_short_for_its_overlap_is_refused() -> None:
+    with pytest.raises(ValueError, match="four overlaps"):
+        windows(speech(3), max_window=3 * RATE, overlap=RATE)
