@@ -23,7 +23,17 @@ LAYERS = (
 SIDEWAYS_FORBIDDEN = LAYERS[3]
 PURE = {"audio", "policies", "session", "dialects", "scheduler", "commands", "events"}
 IMPURE_MODULES = {"asyncio", "threading", "socket", "time", "random", "subprocess", "secrets", "uuid", "selectors"}
-HEAVY = ("torch", "ctranslate2", "faster_whisper", "transformers", "onnxruntime", "noisereduce", "scipy", "fastapi", "av")
+HEAVY = (
+    "torch",
+    "ctranslate2",
+    "faster_whisper",
+    "transformers",
+    "onnxruntime",
+    "noisereduce",
+    "scipy",
+    "fastapi",
+    "av",
+)
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc", "manager", "handler", "processor"}
 MAX_FILE, MAX_FUNCTION = 500, 60
 ALLOWED_IMPURE = {("audio", "vad_silero.py", "threading")}
@@ -96,4 +106,6 @@ def test_clients_do_not_import_the_daemon() -> None:
 
 def test_import_is_light() -> None:
     code = f"import sys, hotmic; print([m for m in {HEAVY!r} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

@@ -44,11 +44,14 @@ class Codec:
             BadField: A missing or wrong field; the message names it.
         """
         try:
-            return self._decoder.decode(frame)
-        except msgspec.ValidationError as error:
-            raise self._explain(frame, str(error)) from error
+            try:
+                return self._decoder.decode(frame)
+            except msgspec.ValidationError as error:
+                raise self._explain(frame, str(error)) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidJson("The message is not valid JSON.") from error
+        except RecursionError as error:
+            raise InvalidJson("The message is nested too deeply.") from error
 
     def _explain(self, frame: Frame, reason: str) -> BadMessage:
         whole = msgspec.json.decode(frame)
@@ -70,7 +73,7 @@ def request_id(frame: Frame) -> str | int | None:
     """Return the ``request_id`` of a frame that failed to parse, so that its error can carry it."""
     try:
         return msgspec.json.decode(frame, type=m.Message).request_id
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -27,7 +27,7 @@ CHUNK = SAMPLE_RATE // 10
 SPEAKER_STRIDE = 100_000
 """Speaker 3's chunk 17 is heard as 300017."""
 
-OPTIONS = {
+OPTIONS: dict[str, float | int | str] = {
     "load_s": 0.0,
     "decode_s": 0.0,
     "batch_s": 0.0,

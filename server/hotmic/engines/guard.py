@@ -24,8 +24,8 @@ LOOP_TOKENS = 12
 LOOP_TIMES = 4
 LOOP_PERIOD = 16
 """Longest repeated unit that is looked for, in tokens."""
-DENSE_LANGUAGES = frozenset({"th", "lo", "my", "km", "hi", "bn", "ta", "te", "ml", "kn", "gu", "pa", "si", "am", "ka"})
-"""Scripts that cost several tokens a syllable."""
+SPARSE_LANGUAGES = frozenset({"en", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "no", "id", "ms", "ca", "gl"})
+"""Languages of which Whisper's vocabulary holds whole words; others cost up to three tokens a letter."""
 
 KNOWN_PHRASES = frozenset(
     {
@@ -76,7 +76,7 @@ KNOWN_PHRASES = frozenset(
 """What models write over silence and noise, folded by ``fold``; only believed to be such when the VAD is in doubt."""
 
 
-class Hypothesis(Value, kw_only=True):
+class Hypothesis(Value, frozen=True, kw_only=True):
     """What the guards look at."""
 
     tokens: tuple[int, ...]
@@ -98,7 +98,7 @@ def judge(hypothesis: Hypothesis) -> Guard:
         return "no_speech"
     if is_loop(hypothesis.tokens):
         return "loop"
-    if len(hypothesis.tokens) > token_limit(hypothesis.seconds, hypothesis.language):
+    if len(hypothesis.tokens) > token_limit(hypothesis.seconds, dense=is_dense(hypothesis.language)):
         return "token_rate"
     if hypothesis.speech_probability < DOUBTFUL and fold(hypothesis.text) in KNOWN_PHRASES:
         return "known_phrase"
@@ -127,9 +127,14 @@ def is_loop(tokens: Sequence[int]) -> bool:
     return False
 
 
-def token_limit(seconds: float, language: str) -> int:
+def token_limit(seconds: float, *, dense: bool) -> int:
     """Return how many tokens can be spoken in a time, generously: twice the fastest speech."""
-    return round(16 + seconds * (40 if language in DENSE_LANGUAGES else 14))
+    return round(16 + seconds * (40 if dense else 14))
+
+
+def is_dense(language: str) -> bool:
+    """Return whether a language needs many tokens a second."""
+    return language not in SPARSE_LANGUAGES
 
 
 def fold(text: str) -> str:

@@ -54,7 +54,8 @@ class MelBank:
         log_mel = np.log10(np.maximum(mel, 1e-10))
         scaled = (np.maximum(log_mel, log_mel.max() - 8.0) + 4.0) / 4.0
         # The last frame sees only the padding; it takes part in the scaling alone.
-        return scaled[:, :-1].astype(np.float32, copy=False)
+        features: Float32 = scaled[:, :-1].astype(np.float32, copy=False)
+        return features
 
 
 def _slaney_filters(n_mels: int) -> Float32:
@@ -69,4 +70,5 @@ def _slaney_filters(n_mels: int) -> Float32:
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
     triangles = np.maximum(0.0, np.minimum(rising, falling))
-    return (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+    filters: Float32 = (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+    return filters

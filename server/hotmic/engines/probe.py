@@ -17,7 +17,7 @@ AUTO_TYPES = {"cuda": ("float16", "int8_float16", "float32"), "cpu": ("int8", "i
 _CUBLAS = {"win32": ("cublas64_12.dll",)}.get(sys.platform, ("libcublas.so.12",))
 
 
-class Placement(Value, kw_only=True):
+class Placement(Value, frozen=True, kw_only=True):
     """Where and how a model runs."""
 
     device: str
@@ -26,7 +26,7 @@ class Placement(Value, kw_only=True):
     """One sentence saying why."""
 
 
-class Machine(Value, kw_only=True):
+class Machine(Value, frozen=True, kw_only=True):
     """What the inference library finds on this machine."""
 
     cuda_devices: int
@@ -49,7 +49,8 @@ def choose_placement(device: Device, compute_type: ComputeType, machine: Machine
     possible = machine.compute_types[chosen]
     if compute_type != "auto" and compute_type not in possible:
         raise EngineFailed(
-            f"The compute type {compute_type} is not possible on this {chosen}; possible: {', '.join(sorted(possible))}."
+            f"The compute type {compute_type} is not possible on this {chosen}; "
+            f"possible: {', '.join(sorted(possible))}."
         )
     chosen_type = next(t for t in AUTO_TYPES[chosen] if t in possible) if compute_type == "auto" else compute_type
     if chosen == "cuda":

@@ -1,7 +1,9 @@
 """The tokens of a Whisper model, read from its directory alone."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hotmic.errors import EngineFailed
 from hotmic.values import Task
@@ -12,6 +14,8 @@ PROMPT_LENGTHS = (0, 16, 32, 64)
 SPACELESS_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue", "km", "bo"})
 """Written without spaces: each decodable run of tokens is a word of its own."""
 
+log = logging.getLogger(__name__)
+
 _CLOSING = frozenset("\"'.。,，!！?？:：”)]}、%")
 _OPENING = frozenset("\"'“¿([{-")
 
@@ -20,27 +24,46 @@ class Vocabulary:
     """Text to tokens and back, and the control tokens by name.
 
     Args:
-        file: ``tokenizer.json`` of the model.
+        tokenizer: A ``tokenizers.Tokenizer``.
         multilingual: Whether the model expects a language and a task.
 
     Raises:
-        EngineFailed: The file is missing or lacks Whisper's control tokens.
+        EngineFailed: It lacks Whisper's control tokens.
     """
 
-    def __init__(self, file: Path, *, multilingual: bool) -> None:
-        if not file.is_file():
-            raise EngineFailed("The model directory has no tokenizer.json.")
-        from tokenizers import Tokenizer
-
-        self._tokenizer = Tokenizer.from_file(str(file))
+    def __init__(self, tokenizer: Any, *, multilingual: bool) -> None:
+        self._tokenizer = tokenizer
         self.multilingual = multilingual
         self.start_of_transcript = self._control("<|startoftranscript|>")
         self.end_of_text = self._control("<|endoftext|>")
         self.start_of_previous = self._control("<|startofprev|>")
         self.no_timestamps = self._control("<|notimestamps|>")
-        self._tasks = {task: self._tokenizer.token_to_id(f"<|{task}|>") for task in ("transcribe", "translate")}
+        self.no_speech = tokenizer.token_to_id("<|nospeech|>") or tokenizer.token_to_id("<|nocaptions|>")
+        self._tasks = (
+            {name: self._control(f"<|{name}|>") for name in ("transcribe", "translate")} if multilingual else {}
+        )
         self.languages = self._find_languages() if multilingual else {"en": self.start_of_transcript}
         self._blank = self.encode(" ")[:1] or self.encode(" a")[:1]
+
+    @classmethod
+    def load(cls, directory: Path, *, multilingual: bool) -> "Vocabulary":
+        """Read ``tokenizer.json`` of a model.
+
+        Raises:
+            EngineFailed: It is missing, cannot be read, or is not Whisper's.
+        """
+        from tokenizers import Tokenizer
+
+        file = directory / "tokenizer.json"
+        if not file.is_file():
+            raise EngineFailed("The model directory has no tokenizer.json.")
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:
+            # The library raises plain Exception for a file that it cannot parse.
+            log.error("Reading %s failed: %s", file, error)
+            raise EngineFailed("The model's tokenizer.json cannot be read; the log has the reason.") from error
+        return cls(tokenizer, multilingual=multilingual)
 
     def start_sequence(self, language: str, task: Task) -> list[int]:
         """Return the tokens that tell the decoder what to do, up to the question of timestamps.
@@ -116,9 +139,9 @@ class Vocabulary:
 
     def _find_languages(self) -> dict[str, int]:
         # The language tokens stand between the start token and the tasks.
-        ids = range(self.start_of_transcript + 1, min(id for id in self._tasks.values() if id is not None))
-        names = {self._tokenizer.id_to_token(id): id for id in ids}
-        return {name[2:-2]: id for name, id in names.items()}
+        tokens = range(self.start_of_transcript + 1, min(self._tasks.values()))
+        names = {str(self._tokenizer.id_to_token(token)): token for token in tokens}
+        return {name[2:-2]: token for name, token in names.items()}
 
 
 def _attach_punctuation(words: list[tuple[str, int]]) -> list[tuple[str, int]]:

@@ -8,38 +8,30 @@ they share a batch with.
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from hotmic.config.model import ModelSpec
 from hotmic.engines import alignment, guard, window
-from hotmic.engines.mel import FRAMES_PER_SECOND, MelBank
+from hotmic.engines.mel import FRAMES_PER_SECOND, Float32, MelBank
+from hotmic.engines.row import SHORTEST, Row, failure_of, read_row, result_of
 from hotmic.engines.vocabulary import Vocabulary
 from hotmic.errors import EngineFailed
 from hotmic.values import SAMPLE_RATE, Capabilities, DecodeJob, DecodeKind, DecodeResult, Samples, Task, Word
 
 CONTEXT = 448
 """Positions of the decoder."""
+SMALL_WEIGHTS = 100 << 20
+"""Below this a CPU is better used by batches side by side than by threads within one."""
 
 # The standard library's logger: structlog would cost each start of a worker 0.1 s.
 log = logging.getLogger(__name__)
-
-
-class Row(NamedTuple):
-    """One job on its way through a batch."""
-
-    index: int
-    job: DecodeJob
-    samples: Samples
-    previous: list[int]
-
-    @property
-    def seconds(self) -> float:
-        """Length of the audio."""
-        return len(self.samples) / SAMPLE_RATE
 
 
 class Shape(NamedTuple):
@@ -50,6 +42,19 @@ class Shape(NamedTuple):
     task: Task
     beam: int
     prompt_length: int
+    dense: bool
+    """Whether the language may need many tokens a second."""
+
+
+class Batch(NamedTuple):
+    """Rows that are decoded together, and what is known of them before that."""
+
+    shape: Shape
+    rows: list[Row]
+    features: Float32
+    encoded: Any
+    languages: list[str]
+    starts: list[list[int]]
 
 
 class WhisperEngine:
@@ -60,9 +65,9 @@ class WhisperEngine:
         directory: Holds ``model.bin``, ``config.json``, the vocabulary and ``tokenizer.json``.
         device: ``cpu`` or ``cuda``.
         compute_type: A number format the device supports.
-        threads: CPU threads of one batch.
+        threads: CPU cores it may use.
         batch_size: Most rows of one batch; longer lists are cut.
-        num_workers: Batches CTranslate2 runs at a time.
+        num_workers: Batches the model runs at a time on a GPU; on a CPU that follows from ``threads``.
 
     Raises:
         EngineFailed: The directory holds no such model.
@@ -83,27 +88,31 @@ class WhisperEngine:
 
         self._spec, self._batch_size, self._device = spec, batch_size, device
         self._storage = ctranslate2.StorageView.from_array
+        small = sum(file.stat().st_size for file in directory.glob("model*.bin")) < SMALL_WEIGHTS
+        self._lanes = num_workers if device == "cuda" else threads if small else 1
         try:
             self._model = ctranslate2.models.Whisper(
                 str(directory),
                 device=device,
                 compute_type=compute_type,
-                intra_threads=threads,
-                inter_threads=num_workers,
+                inter_threads=self._lanes,
+                intra_threads=max(1, threads // self._lanes),
             )
         except (RuntimeError, ValueError) as error:
             log.error("Loading %s failed: %s", directory, error)
             raise EngineFailed(f"The weights of {spec.id} cannot be loaded; the log has the reason.") from error
-        self._vocabulary = Vocabulary(directory / "tokenizer.json", multilingual=self._model.is_multilingual)
+        self._vocabulary = Vocabulary.load(directory, multilingual=self._model.is_multilingual)
         self._mel = MelBank(self._model.n_mels)
+        self._executor = ThreadPoolExecutor(self._lanes, thread_name_prefix="lane")
+        known = tuple(self._vocabulary.languages)
+        self._languages = known if spec.languages == ("multilingual",) else spec.languages
+        self._maybe_dense = any(guard.is_dense(code) for code in self._languages)
 
     @property
     def capabilities(self) -> Capabilities:
         """What the model can do."""
-        known = tuple(self._vocabulary.languages)
-        declared = self._spec.languages
         return Capabilities(
-            languages=known if declared == ("multilingual",) else declared,
+            languages=self._languages,
             tasks=("transcribe", "translate") if self._vocabulary.multilingual else ("transcribe",),
             max_window=self._spec.max_window_s,
             batch=self._batch_size,
@@ -111,7 +120,7 @@ class WhisperEngine:
 
     def warm_up(self, report: Callable[[float], None]) -> None:
         """Decode noise in every bucket; on a CPU one is enough, for nothing is allocated or compiled per shape."""
-        sizes = [size for size in window.BUCKETS if size >= self._spec.min_window_s] or [window.BUCKETS[-1]]
+        sizes = window.bucket_sizes(self._spec.min_window_s)
         sizes = sizes if self._device == "cuda" else sizes[:1]
         noise = np.random.default_rng(0).normal(0, 300, round(sizes[-1] * SAMPLE_RATE)).astype("<i2")
         kinds: tuple[DecodeKind, ...] = ("partial", "final")
@@ -124,124 +133,111 @@ class WhisperEngine:
         """Decode windows: one result per job, in order."""
         started = time.monotonic()
         results: dict[int, DecodeResult] = {}
-        for shape, rows in self._group(jobs, results).items():
-            for first in range(0, len(rows), self._batch_size):
-                self._decode_batch(shape, rows[first : first + self._batch_size], results)
+        batches = list(self._batches(self._group(jobs, results)))
+        # The inference library releases the interpreter; one batch needs no thread.
+        run = map if len(batches) < 2 or self._lanes < 2 else self._executor.map
+        for done in run(self._decode_batch, *zip(*batches, strict=True)) if batches else ():
+            results.update(done)
         spent = time.monotonic() - started
-        return [_replace_time(results[index], spent) for index in range(len(jobs))]
+        return [msgspec.structs.replace(results[place], decode_s=spent) for place in range(len(jobs))]
 
     def _group(self, jobs: Sequence[DecodeJob], results: dict[int, DecodeResult]) -> dict[Shape, list[Row]]:
         groups: dict[Shape, list[Row]] = {}
-        for index, job in enumerate(jobs):
-            samples = window.samples_of(job)
-            if len(samples) < window.SHORTEST:
-                results[index] = DecodeResult(job_id=job.job_id, language=self._language_of(job) or "")
+        for place, job in enumerate(jobs):
+            try:
+                row = read_row(place, job, spec=self._spec, vocabulary=self._vocabulary)
+            except EngineFailed as error:
+                log.warning("Job %s was refused: %s", job.job_id, error)
+                results[place] = failure_of(job, error)
                 continue
-            previous = self._vocabulary.previous_text(_context(job))
-            shape = Shape(
-                frames=window.bucket_frames(len(samples), floor=self._spec.min_window_s, n_mels=self._mel.n_mels),
-                kind=job.kind,
-                task=job.options.task,
-                beam=1 if job.kind == "partial" else job.options.beam or self._spec.beam,
-                prompt_length=len(previous),
-            )
-            groups.setdefault(shape, []).append(Row(index, job, samples, previous))
+            if len(row.samples) < SHORTEST:
+                results[place] = DecodeResult(job_id=job.job_id, language=row.language or "")
+            else:
+                groups.setdefault(self._shape(row), []).append(row)
         return groups
 
-    def _decode_batch(self, shape: Shape, rows: list[Row], results: dict[int, DecodeResult]) -> None:
+    def _shape(self, row: Row) -> Shape:
+        return Shape(
+            frames=window.bucket_frames(len(row.samples), floor=self._spec.min_window_s, n_mels=self._mel.n_mels),
+            kind=row.job.kind,
+            task=row.job.options.task,
+            beam=1 if row.job.kind == "partial" else row.job.options.beam or self._spec.beam,
+            prompt_length=len(row.previous),
+            dense=self._maybe_dense if row.language is None else guard.is_dense(row.language),
+        )
+
+    def _batches(self, groups: dict[Shape, list[Row]]) -> Iterable[tuple[Shape, list[Row]]]:
+        for shape, rows in groups.items():
+            size = self._batch_size if self._device == "cuda" else math.ceil(len(rows) / self._lanes)
+            for first in range(0, len(rows), min(size, self._batch_size)):
+                yield shape, rows[first : first + min(size, self._batch_size)]
+
+    def _decode_batch(self, shape: Shape, rows: list[Row]) -> list[tuple[int, DecodeResult]]:
         try:
-            for row, result in zip(rows, self._decode_rows(shape, rows), strict=True):
-                results[row.index] = result
-        except (RuntimeError, ValueError, EngineFailed) as error:
+            return [(row.place, result) for row, result in zip(rows, self._decode_rows(shape, rows), strict=True)]
+        except (RuntimeError, ValueError) as error:
             # CTranslate2 raises these; one bad row fails the batch, so each gets a try of its own.
             if len(rows) > 1:
                 log.warning("A batch of %d failed and is decoded row by row: %s", len(rows), error)
-                for row in rows:
-                    self._decode_batch(shape, [row], results)
-                return
+                return [done for row in rows for done in self._decode_batch(shape, [row])]
             log.error("Job %s failed: %s", rows[0].job.job_id, error)
-            known = isinstance(error, EngineFailed)
-            message = str(error) if known else "The window could not be decoded; the log has the reason."
-            results[rows[0].index] = DecodeResult(
-                job_id=rows[0].job.job_id, error_code=EngineFailed.code, error_message=message
-            )
+            return [(rows[0].place, failure_of(rows[0].job, error))]
 
     def _decode_rows(self, shape: Shape, rows: list[Row]) -> list[DecodeResult]:
-        features = self._features(shape, rows)
-        encoded = self._model.encode(self._storage(features))
-        languages = self._languages(rows, encoded)
-        starts = [self._vocabulary.start_sequence(code, shape.task) for code in languages]
-        generated = self._generate(shape, rows, encoded, starts)
-        hypotheses = [
-            self._hypothesis(row, code, item) for row, code, item in zip(rows, languages, generated, strict=True)
-        ]
+        batch = self._encode(shape, rows)
+        hypotheses = self._generate(batch)
         verdicts = [guard.judge(hypothesis) for hypothesis in hypotheses]
         if shape.kind == "final":
-            self._decode_loops(shape, rows, features, starts, hypotheses, verdicts)
-        words = self._align(rows, features, encoded, starts, hypotheses, verdicts)
-        return [
-            DecodeResult(
-                job_id=row.job.job_id,
-                text="" if verdict else hypothesis.text,
-                words=placed,
-                language=hypothesis.language,
-                no_speech_probability=hypothesis.no_speech_probability,
-                average_logprob=hypothesis.average_logprob,
-                suppressed=verdict,
-            )
-            for row, hypothesis, verdict, placed in zip(rows, hypotheses, verdicts, words, strict=True)
-        ]
+            self._decode_loops(batch, hypotheses, verdicts)
+        words = self._align(batch, hypotheses, verdicts)
+        return [result_of(*parts) for parts in zip(rows, hypotheses, verdicts, words, strict=True)]
 
-    def _features(self, shape: Shape, rows: list[Row]) -> Any:
+    def _encode(self, shape: Shape, rows: list[Row], languages: Sequence[str] = ()) -> Batch:
         # Padding is the feature value 0, as the models were trained with, not the mel of silence.
-        features = np.zeros((len(rows), self._mel.n_mels, shape.frames), dtype=np.float32)
+        features: Float32 = np.zeros((len(rows), self._mel.n_mels, shape.frames), dtype=np.float32)
         for target, row in zip(features, rows, strict=True):
             mel = self._mel.features(row.samples[: shape.frames * SAMPLE_RATE // FRAMES_PER_SECOND])
             target[:, : mel.shape[1]] = mel
-        return features
+        encoded = self._model.encode(self._storage(features))
+        codes = list(languages) or self._choose_languages(rows, encoded)
+        starts = [self._vocabulary.start_sequence(code, shape.task) for code in codes]
+        return Batch(shape, rows, features, encoded, codes, starts)
 
-    def _languages(self, rows: list[Row], encoded: Any) -> list[str]:
-        chosen = [self._language_of(row.job) for row in rows]
-        if all(chosen):
-            return [code for code in chosen if code]
-        allowed = set(self.capabilities.languages)
+    def _choose_languages(self, rows: list[Row], encoded: Any) -> list[str]:
+        known = [row.language for row in rows if row.language]
+        if len(known) == len(rows):
+            return known
         detected = self._model.detect_language(encoded)
         return [
-            code or next(token[2:-2] for token, _ in ranked if token[2:-2] in allowed)
-            for code, ranked in zip(chosen, detected, strict=True)
+            row.language or next(token[2:-2] for token, _ in ranked if token[2:-2] in self._languages)
+            for row, ranked in zip(rows, detected, strict=True)
         ]
 
-    def _language_of(self, job: DecodeJob) -> str | None:
-        if not self._vocabulary.multilingual:
-            return "en"
-        if job.options.language:
-            return job.options.language
-        declared = self._spec.languages
-        return declared[0] if len(declared) == 1 and declared != ("multilingual",) else None
-
-    def _generate(self, shape: Shape, rows: list[Row], encoded: Any, starts: list[list[int]], **extra: Any) -> Any:
-        prompts = [
-            [*row.previous, *start, self._vocabulary.no_timestamps] for row, start in zip(rows, starts, strict=True)
-        ]
-        prompt = len(prompts[0])
-        code = self.capabilities.languages[0]
-        cap = min(CONTEXT - prompt, guard.token_limit(shape.frames / FRAMES_PER_SECOND, code) + 1)
-        return self._model.generate(
-            encoded,
+    def _generate(self, batch: Batch, **extra: Any) -> list[guard.Hypothesis]:
+        shape, rows = batch.shape, batch.rows
+        end = self._vocabulary.no_timestamps
+        prompts = [[*row.previous, *start, end] for row, start in zip(rows, batch.starts, strict=True)]
+        length = len(prompts[0])
+        limit = guard.token_limit(shape.frames / FRAMES_PER_SECOND, dense=shape.dense)
+        cap = min(CONTEXT - length, limit + 1)
+        items = self._model.generate(
+            batch.encoded,
             prompts,
             beam_size=shape.beam,
-            # CTranslate2 stops at half of this and counts the prompt.
-            max_length=max(2 * cap, cap + prompt),
+            # CTranslate2 stops at half of this, and at this less the prompt.
+            max_length=max(2 * cap, cap + length),
             return_scores=True,
             return_no_speech_prob=True,
             suppress_tokens=[-1] if shape.kind == "final" else [],
             **extra,
         )
+        return [self._hypothesis(*parts) for parts in zip(rows, batch.languages, items, strict=True)]
 
     def _hypothesis(self, row: Row, language: str, item: Any) -> guard.Hypothesis:
         tokens = self._vocabulary.text_tokens(item.sequences_ids[0])
-        # The score is the mean over the tokens, the closing one not counted; the average counts it.
-        mean = item.scores[0] * len(item.sequences_ids[0]) / (len(item.sequences_ids[0]) + 1)
+        count = len(item.sequences_ids[0])
+        # The score is the mean over the tokens without the closing one, which the average counts too.
+        mean = item.scores[0] * count / (count + 1)
         return guard.Hypothesis(
             tokens=tuple(tokens),
             text=self._vocabulary.decode(tokens).strip(),
@@ -252,77 +248,56 @@ class WhisperEngine:
             speech_probability=row.job.speech_probability,
         )
 
-    def _decode_loops(
-        self,
-        shape: Shape,
-        rows: list[Row],
-        features: Any,
-        starts: list[list[int]],
-        hypotheses: list[guard.Hypothesis],
-        verdicts: list[guard.Guard],
-    ) -> None:
+    def _decode_loops(self, batch: Batch, hypotheses: list[guard.Hypothesis], verdicts: list[guard.Guard]) -> None:
         """Give finals that ran in circles one more try in which no four tokens may come twice."""
-        again = [i for i, verdict in enumerate(verdicts) if verdict in ("loop", "token_rate")]
-        if not again:
-            return
-        encoded = self._model.encode(self._storage(np.ascontiguousarray(features[again])))
-        chosen = [rows[i] for i in again]
-        items = self._generate(shape, chosen, encoded, [starts[i] for i in again], no_repeat_ngram_size=4)
-        for i, item in zip(again, items, strict=True):
-            hypothesis = self._hypothesis(rows[i], hypotheses[i].language, item)
+        for i, verdict in enumerate(verdicts):
+            if verdict not in ("loop", "token_rate"):
+                continue
+            single = self._encode(batch.shape, [batch.rows[i]], [batch.languages[i]])
+            (hypothesis,) = self._generate(single, no_repeat_ngram_size=4)
             if not guard.judge(hypothesis):
                 hypotheses[i], verdicts[i] = hypothesis, ""
 
     def _align(
-        self,
-        rows: list[Row],
-        features: Any,
-        encoded: Any,
-        starts: list[list[int]],
-        hypotheses: list[guard.Hypothesis],
-        verdicts: list[guard.Guard],
+        self, batch: Batch, hypotheses: list[guard.Hypothesis], verdicts: list[guard.Guard]
     ) -> list[tuple[Word, ...]]:
-        words: list[tuple[Word, ...]] = [()] * len(rows)
-        wanted = [i for i, row in enumerate(rows) if row.job.word_times and hypotheses[i].tokens and not verdicts[i]]
-        if not wanted:
-            return words
-        aligned = self._align_rows(wanted, rows, features, encoded, starts, hypotheses)
-        for i, item in zip(wanted, aligned, strict=True):
+        words: list[tuple[Word, ...]] = [()] * len(batch.rows)
+        wanted = [
+            i for i, row in enumerate(batch.rows) if row.job.word_times and hypotheses[i].tokens and not verdicts[i]
+        ]
+        texts = [list(hypotheses[i].tokens) for i in wanted]
+        for i, item in zip(wanted, self._align_rows(batch, wanted, texts), strict=True):
+            row = batch.rows[i]
             pieces = self._vocabulary.split_words(hypotheses[i].tokens, hypotheses[i].language)
-            words[i] = alignment.words_of(
-                pieces, path=item.alignments, probabilities=item.text_token_probs, seconds=rows[i].seconds
+            placed = alignment.words_of(
+                pieces, path=item.alignments, probabilities=item.text_token_probs, seconds=row.seconds
             )
+            words[i] = alignment.fit_to_sound(placed, row.samples)
         return words
 
-    def _align_rows(
-        self,
-        wanted: list[int],
-        rows: list[Row],
-        features: Any,
-        encoded: Any,
-        starts: list[list[int]],
-        hypotheses: list[guard.Hypothesis],
-    ) -> list[Any]:
-        texts = [list(hypotheses[i].tokens) for i in wanted]
-        frames = [min(features.shape[2], len(rows[i].samples) * FRAMES_PER_SECOND // SAMPLE_RATE) for i in wanted]
-        one_start = all(starts[i] == starts[wanted[0]] for i in wanted)
-        # Rows of equal frames and unequal texts come out wrong from one call (CTranslate2 4.8).
-        confused = len({count // 2 for count in frames}) == 1 and len({len(text) for text in texts}) > 1
-        if len(wanted) == len(rows) and one_start and not confused:
-            return list(self._model.align(encoded, starts[0], texts, frames))
-        aligned = []
+    def _align_rows(self, batch: Batch, wanted: list[int], texts: list[list[int]]) -> list[Any]:
+        rows, starts = batch.rows, batch.starts
+        frames = [min(batch.shape.frames, len(rows[i].samples) * FRAMES_PER_SECOND // SAMPLE_RATE) for i in wanted]
+        if len(wanted) == len(rows) and are_alignable(starts, texts, frames):
+            return list(self._model.align(batch.encoded, starts[0], texts, frames))
+        aligned: list[Any] = []
         for i, text, count in zip(wanted, texts, frames, strict=True):
-            single = self._storage(np.ascontiguousarray(features[i : i + 1]))
+            single = self._storage(np.ascontiguousarray(batch.features[i : i + 1]))
             aligned += self._model.align(single, starts[i], [text], [count])
         return aligned
 
 
-def _context(job: DecodeJob) -> str:
-    # Hotwords are words that were, as it were, just said (Whisper prompting guide).
-    return " ".join(part for part in (", ".join(job.options.hotwords), job.options.prompt) if part)
+def are_alignable(starts: Sequence[list[int]], texts: Sequence[list[int]], frames: Sequence[int]) -> bool:
+    """Return whether CTranslate2 aligns these rows rightly in one call.
+
+    It takes one start sequence, and rows of equal length with texts of unequal length come out wrong (seen in 4.8).
+    """
+    if any(start != starts[0] for start in starts):
+        return False
+    return len({count // 2 for count in frames}) > 1 or len({len(text) for text in texts}) == 1
 
 
-def _noise_job(samples: Samples, kind: DecodeKind) -> DecodeJob:
+def _noise_job(samples: npt.NDArray[np.int16] | Samples, kind: DecodeKind) -> DecodeJob:
     return DecodeJob(
         job_id="warm-up",
         session_id="",
@@ -333,9 +308,3 @@ def _noise_job(samples: Samples, kind: DecodeKind) -> DecodeJob:
         deadline=0.0,
         word_times=kind == "final",
     )
-
-
-def _replace_time(result: DecodeResult, spent: float) -> DecodeResult:
-    import msgspec
-
-    return msgspec.structs.replace(result, decode_s=spent)

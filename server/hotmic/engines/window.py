@@ -1,26 +1,10 @@
-"""From a job to the samples a model hears, and the length they are padded to."""
-
-import numpy as np
+"""How long a window is made before the encoder sees it."""
 
 from hotmic.engines.mel import FRAMES_PER_SECOND
-from hotmic.values import SAMPLE_RATE, DecodeJob, Samples
+from hotmic.values import SAMPLE_RATE
 
 BUCKETS = (1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0)
 """Window lengths in seconds; rows of one bucket share a batch, so each is padded to the same length in any company."""
-
-SHORTEST = SAMPLE_RATE // 10
-"""Fewer samples than this hold no word."""
-
-
-def samples_of(job: DecodeJob) -> Samples:
-    """Return what the model should hear of a job, denoised when the session asked for it."""
-    samples = np.frombuffer(job.samples, dtype="<i2")
-    if job.options.denoise == "off" or not job.noise:
-        return samples
-    # Imported where it is needed: most workers never denoise.
-    from hotmic.audio.denoise import reduce_noise
-
-    return reduce_noise(samples, np.frombuffer(job.noise, dtype="<i2"), mode=job.options.denoise)
 
 
 def bucket_frames(samples: int, *, floor: float, n_mels: int) -> int:
@@ -35,6 +19,11 @@ def bucket_frames(samples: int, *, floor: float, n_mels: int) -> int:
         n_mels: Mel filters of the model.
     """
     frames = -(-samples * FRAMES_PER_SECOND // SAMPLE_RATE)
-    sizes = sorted({round(b * FRAMES_PER_SECOND) for b in (floor, *BUCKETS) if b >= floor})
+    sizes = [round(size * FRAMES_PER_SECOND) for size in bucket_sizes(floor)]
     chosen = next((size for size in sizes if frames <= size), sizes[-1])
     return chosen + 2 if -(-chosen // 2) == n_mels else chosen
+
+
+def bucket_sizes(floor: float) -> list[float]:
+    """Return the buckets of a model in seconds, its floor the first."""
+    return sorted({size for size in (floor, *BUCKETS) if size >= floor})

@@ -11,7 +11,7 @@ from hotmic import events as e
 from hotmic.audio.pcm import parse
 from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import request_id
-from hotmic.errors import HotmicError, NotAuthorized, PeerError, RateLimited
+from hotmic.errors import HotmicError, NotAuthorized, RateLimited
 from hotmic.metrics import Metrics
 from hotmic.net.control import Control, configured, failure, merge
 from hotmic.net.hub import Hub, wall_clock
@@ -183,8 +183,6 @@ class Connection:
             try:
                 for command in self._dialect.parse(frame):
                     await self._receive(command)
-            except RecursionError:
-                self._refuse(PeerError("The message is nested too deeply."), None)
             except HotmicError as error:
                 self._refuse(error, request_id(frame) if isinstance(frame, str) else None)
 

@@ -159,9 +159,9 @@ class Listener:
                 raise ShuttingDown("The daemon is stopping.")
             if urlsplit(request.path).path not in PATHS:
                 return _reply(http.HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this path.")
-            headers = request.headers
-            self._services.access.check_source(host=headers.get("Host"), origin=headers.get("Origin"))
-            socket.grant = self._services.access.grant(headers.get("Authorization"))  # type: ignore[attr-defined]
+            host, origin, authorization = (_only(request.headers, n) for n in ("Host", "Origin", "Authorization"))
+            self._services.access.check_source(host=host, origin=origin)
+            socket.grant = self._services.access.grant(authorization)  # type: ignore[attr-defined]
             socket.wish = parse_target(request.path)  # type: ignore[attr-defined]
         except HotmicError as error:
             self._services.metrics.rejections.labels(error.code).inc()
@@ -186,6 +186,13 @@ class Listener:
         finally:
             self._open.discard(connection)
             self._connections.leave(peer.address)
+
+
+def _only(headers: Headers, name: str) -> str | None:
+    values = headers.get_all(name)
+    if len(values) > 1:
+        raise NotAuthorized(f"The header {name} stands there {len(values)} times.")
+    return values[0] if values else None
 
 
 def _status(error: HotmicError) -> http.HTTPStatus:

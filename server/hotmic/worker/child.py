@@ -130,7 +130,7 @@ class Child:
             log.error("%s", error.message)
             self._port.send(Failed(code=error.code, message=error.message))
             return None
-        except Exception:  # noqa: BLE001 - whatever an inference library raises, the pool must hear that it did
+        except Exception:
             log.exception("Loading failed.")
             message = f"The model {start.spec.id} could not be loaded; the log has the reason."
             self._port.send(Failed(code=EngineFailed.code, message=message))
@@ -150,7 +150,7 @@ class Child:
         self._busy_since = time.monotonic()
         try:
             results = engine.decode(batch.jobs)
-        except Exception:  # noqa: BLE001 - whatever an inference library raises, its batch must get an answer
+        except Exception:
             log.exception("A batch of %d failed.", len(batch.jobs))
             message = "The batch could not be decoded; the log has the reason."
             self._port.send(Failed(code=EngineFailed.code, message=message, batch_id=batch.batch_id))

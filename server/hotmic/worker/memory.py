@@ -19,7 +19,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
 
 
-class Room(Value, kw_only=True):
+class Room(Value, frozen=True, kw_only=True):
     """Free memory; ``None`` where the system does not tell."""
 
     host_bytes: int | None

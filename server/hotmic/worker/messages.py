@@ -14,7 +14,7 @@ MAX_FRAME_BYTES = 64 << 20
 """32 rows of 30 s of audio and their noise profiles are 40 MB."""
 
 
-class Start(Value, kw_only=True, tag="start"):
+class Start(Value, frozen=True, kw_only=True, tag="start"):
     """Load a model; the first and only such message."""
 
     spec: ModelSpec
@@ -27,27 +27,27 @@ class Start(Value, kw_only=True, tag="start"):
     num_workers: int
 
 
-class Decode(Value, kw_only=True, tag="decode"):
+class Decode(Value, frozen=True, kw_only=True, tag="decode"):
     """Decode one batch."""
 
     batch_id: int
     jobs: tuple[DecodeJob, ...]
 
 
-class Started(Value, kw_only=True, tag="started"):
+class Started(Value, frozen=True, kw_only=True, tag="started"):
     """The process runs and is about to load."""
 
     pid: int
 
 
-class Progress(Value, kw_only=True, tag="progress"):
+class Progress(Value, frozen=True, kw_only=True, tag="progress"):
     """How far loading or warming is, 0 to 1 within the stage."""
 
     stage: str
     share: float
 
 
-class Loaded(Value, kw_only=True, tag="loaded"):
+class Loaded(Value, frozen=True, kw_only=True, tag="loaded"):
     """The model serves."""
 
     device: str
@@ -58,21 +58,21 @@ class Loaded(Value, kw_only=True, tag="loaded"):
     capabilities: Capabilities
 
 
-class Heartbeat(Value, kw_only=True, tag="heartbeat"):
+class Heartbeat(Value, frozen=True, kw_only=True, tag="heartbeat"):
     """The process lives."""
 
     busy_s: float = 0.0
     """Seconds since the present batch began; 0 between batches."""
 
 
-class Results(Value, kw_only=True, tag="results"):
+class Results(Value, frozen=True, kw_only=True, tag="results"):
     """A batch is done: one result per job, in order."""
 
     batch_id: int
     results: tuple[DecodeResult, ...]
 
 
-class Failed(Value, kw_only=True, tag="failed"):
+class Failed(Value, frozen=True, kw_only=True, tag="failed"):
     """The model could not be loaded, or a batch could not be decoded at all."""
 
     code: str
@@ -98,8 +98,8 @@ def _from_wire(kind: type, value: Any) -> Any:
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_to_wire)
-_to_child = msgspec.msgpack.Decoder(ToChild, dec_hook=_from_wire)
-_from_child = msgspec.msgpack.Decoder(FromChild, dec_hook=_from_wire)
+_to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild, dec_hook=_from_wire)
+_from_child: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(FromChild, dec_hook=_from_wire)
 
 
 def encode_frame(message: ToChild | FromChild) -> bytes:
