@@ -2,6 +2,7 @@ import asyncio
 import time
 
 import pytest
+
 import virtual_time
 
 

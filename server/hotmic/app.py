@@ -171,6 +171,8 @@ class Daemon:
 
     def _receive_pool_change(self) -> None:
         self.runner.receive_pool_change()
+        if all(model.state not in ("failed", "unavailable") for model in self.pool.status()):
+            self.runner.warnings.pop("model_failed", None)
         for model in self.pool.status():
             if model.model_id == self.pool.current and model.device == "cpu" and self.settings.device == "auto":
                 if "cpu" not in self.runner.warnings:
@@ -281,7 +283,7 @@ def _fetcher(settings: Settings) -> Callable[[ModelSpec, Callable[[LoadProgress]
         if found is None:
             if settings.download == "never":
                 raise DownloadFailed(
-                    f"The weights of '{spec.id}' are not on disk and 'download' is 'never': run 'hotmic pull {spec.id}'."
+                    f"The weights of '{spec.id}' are not on disk and downloads are off: run 'hotmic pull {spec.id}'."
                 )
             found = await _download(spec, settings.models_dir, report)
         await asyncio.to_thread(verify, spec, found)

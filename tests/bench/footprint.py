@@ -15,8 +15,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from running import CLIPS, RunningDaemon, start_daemon
 from websockets.asyncio.client import ClientConnection, connect
+
+from running import CLIPS, RunningDaemon, start_daemon
 
 
 def resident(pid: int) -> int:

@@ -23,8 +23,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from jiwer import process_words
-from running import CLIPS, RunningDaemon, running_daemon
 from websockets.asyncio.client import connect
+
+from running import CLIPS, RunningDaemon, running_daemon
 
 CHUNK_S = 0.1
 CHUNK = 3200

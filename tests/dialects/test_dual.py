@@ -71,8 +71,9 @@ def test_request_id_of_a_bad_frame() -> None:
     assert request_id("nope") is None
 
 
+HEARD = (Word(word=" hello", start=0.5, end=0.9, probability=0.98765),)
 FINAL = e.FinalTranscribed(
-    session_id="s", channel="default", segment_id="s-1", event_id=3, text="hello", words=(Word(word=" hello", start=0.5, end=0.9, probability=0.98765),),
+    session_id="s", channel="default", segment_id="s-1", event_id=3, text="hello", words=HEARD,
     language="en", model_id="demo-en", start=0.25, end=1.25, processing=0.1, lag=0.2,
 )  # fmt: skip
 

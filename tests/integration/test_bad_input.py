@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from running import CLIPS, Caller, RunningDaemon, calling, start_daemon
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from running import CLIPS, Caller, RunningDaemon, calling, start_daemon
 
 pytestmark = pytest.mark.integration
 

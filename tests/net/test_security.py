@@ -5,7 +5,7 @@ import pytest
 from hotmic.errors import ConfigError, NotAuthorized
 from hotmic.net.security import Access, Grant, Tokens
 
-TOKEN = "correct-horse-battery-staple"  # noqa: S105
+TOKEN = "correct-horse-battery-staple"
 
 
 def tokens(tmp_path: Path, text: str = f"alice:{TOKEN}\nbob:0123456789abcdef:listen\n") -> Tokens:

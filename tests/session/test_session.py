@@ -1,5 +1,7 @@
 """The session core driven by hand: audio and results in, jobs and events out, time as an argument."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -226,7 +228,7 @@ def test_windows_of_the_final_do_not_depend_on_what_was_settled_early(speech: fl
     assert windows == [(w.start, w.stop) for w in once.session._segments[0].windows]
     assert windows[0][0] == segment.start
     assert windows[-1][1] == segment.end
-    assert all(later[0] <= earlier[1] for earlier, later in zip(windows, windows[1:], strict=False))
+    assert all(later[0] <= earlier[1] for earlier, later in itertools.pairwise(windows))
 
 
 def test_another_model_decodes_the_open_segment_again() -> None:

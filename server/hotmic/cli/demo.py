@@ -5,7 +5,7 @@ import json
 import sys
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -98,13 +98,15 @@ async def _speak(console: Console, addresses: dict[str, str], clips: list[Path])
     return finals
 
 
-async def _caption(console: Console, client: "Client", clip: Path) -> int:  # type: ignore[name-defined]  # noqa: F821
+async def _caption(console: Console, client: Any, clip: Path) -> int:
     finals = 0
     with Live(Text(""), console=console, transient=True, refresh_per_second=20) as live:
         async for event in client.transcribe_file(clip):
             if event["type"] == "realtime_transcription":
-                line = Text("… ", style="dim") + Text(event["stable"], style="default")
-                live.update(line + Text(event["unstable"], style="dim"))
+                line = Text("… ", style="dim") + Text(event["stable"]) + Text(event["unstable"], style="dim")
+                live.update(line)
+                if not console.is_terminal:
+                    console.print(line)
             elif event["type"] == "final_transcription":
                 finals += 1
                 live.update(Text(""))

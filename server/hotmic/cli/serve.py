@@ -16,7 +16,7 @@ Config = Annotated[Path | None, typer.Option(help="YAML file of settings.", envv
 Models = Annotated[Path | None, typer.Option(help="The models.yaml to use.")]
 
 
-def serve(  # noqa: PLR0913
+def serve(
     config: Config = None,
     models: Models = None,
     model: Annotated[str | None, typer.Option(help="Model that serves first (an id of models.yaml).")] = None,

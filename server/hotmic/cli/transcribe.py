@@ -3,12 +3,13 @@
 import asyncio
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID
 
 from hotmic.cli.serve import Config, Models, new_loop
 from hotmic.cli.subtitle import FORMATS
@@ -26,7 +27,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def transcribe(  # noqa: PLR0913
+def transcribe(
     files: Annotated[list[Path], typer.Argument(help="Audio or video files.")],
     format: Annotated[Format, typer.Option("-f", "--format", help="Output format.")] = Format.TXT,  # noqa: A002
     output: Annotated[
@@ -41,7 +42,8 @@ def transcribe(  # noqa: PLR0913
     denoise: Annotated[str | None, typer.Option(help="off, auto or on.")] = None,
 ) -> None:
     """Transcribe audio and video files."""
-    flags = {k: v for k, v in locals().items() if k in ("models", "model", "language", "device", "compute_type", "denoise")}
+    given = locals()
+    flags = {name: given[name] for name in ("models", "model", "language", "device", "compute_type", "denoise")}
     try:
         settings = load_settings(config, **flags)
         configure_log(level="warning")
@@ -64,12 +66,11 @@ async def _transcribe_all(settings: Settings, files: list[Path], format: Format,
         notice = await transcriber.open(lambda _: None)
         if notice:
             console.print(notice, style="yellow")
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn())
-        with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
+        with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
             for path in files:
                 task = progress.add_task(path.name, total=1.0)
                 try:
-                    finals = await transcriber.transcribe(path, report=lambda share, t=task: progress.update(t, completed=share))
+                    finals = await transcriber.transcribe(path, report=partial(_advance, progress, task))
                 except HotmicError as error:
                     failed += 1
                     typer.echo(f"hotmic: {path}: {error.message}", err=True)
@@ -79,6 +80,10 @@ async def _transcribe_all(settings: Settings, files: list[Path], format: Format,
     finally:
         await transcriber.close()
     return failed
+
+
+def _advance(progress: Progress, task: TaskID, share: float) -> None:
+    progress.update(task, completed=share)
 
 
 def _write(text: str, path: Path, format: Format, output: Path | None, *, many: bool) -> None:  # noqa: A002

@@ -273,7 +273,9 @@ class Runner:
         self.warn("slow", f"Processing is slower than real time: the newest text is {lag:.1f} s behind the audio.")
 
     def warn(self, code: str, message: str) -> None:
-        """Log a warning, keep it for the status and tell every control client."""
+        """Log a warning, keep it for the status and tell every control client; the same one once."""
+        if self.warnings.get(code) == message:
+            return
         log.warning(message, code=code)
         self.warnings[code] = message
         self._hub.broadcast(WarningRaised(code=code, message=message))

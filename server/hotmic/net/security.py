@@ -119,7 +119,7 @@ class Access:
         exposed = not is_loopback(host) or bool(allowed_hosts or allowed_origins)
         if exposed and not tokens and not allow_anonymous:
             raise ConfigError(
-                f"Refusing to serve beyond this machine (host '{host}', allowed_hosts, allowed_origins) without tokens: "
+                f"Refusing to serve beyond this machine (host '{host}', allowed_hosts or _origins) without tokens: "
                 "set 'tokens: FILE', or write 'auth: none' if everybody on that network may listen and speak."
             )
         self._host = host

@@ -1,0 +1,315 @@
+"""A client of hotmic's control and audio sockets; needs only ``websockets``.
+
+```python
+async with Client() as client:
+    async for event in client.transcribe_file("talk.wav"):
+        if event["type"] == "final_transcription":
+            print(event["text"])
+```
+"""
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import json
+import wave
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+CONTROL_URI = "ws://127.0.0.1:8765"
+AUDIO_URI = "ws://127.0.0.1:8766"
+CHUNK_S = 0.1
+
+Event = dict[str, Any]
+
+
+class ClientError(Exception):
+    """The daemon refused something, or cannot be reached.
+
+    Args:
+        code: The daemon's stable code, or ``unreachable``, ``closed``, ``timeout``, ``bad_file`` for the client's own.
+        message: One sentence.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Client:
+    """One speaker and controller.
+
+    Args:
+        control: Address of the control socket.
+        audio: Address of the audio socket.
+        token: Bearer token, where the daemon wants one.
+        channel: Who hears this speaker.
+        wait: Seconds to wait for the answer to a request.
+    """
+
+    def __init__(
+        self,
+        control: str = CONTROL_URI,
+        audio: str = AUDIO_URI,
+        *,
+        token: str | None = None,
+        channel: str | None = None,
+        wait: float = 30.0,
+    ) -> None:
+        self.connected: Event = {}
+        self._uris = [_with_query(uri, channel=channel) for uri in (control, audio)]
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._wait = wait
+        self._control: ClientConnection | None = None
+        self._audio: ClientConnection | None = None
+        self._numbers = itertools.count(1)
+        self._answers: dict[str, asyncio.Queue[Event]] = {}
+        self._events: asyncio.Queue[Event | ClientError] = asyncio.Queue(maxsize=10_000)
+        self._listeners: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> "Client":
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Connect both sockets.
+
+        Raises:
+            ClientError: Unreachable or refused.
+        """
+        try:
+            self._control, self._audio = [
+                await connect(uri, additional_headers=self._headers, compression=None) for uri in self._uris
+            ]
+            self.connected = json.loads(await asyncio.wait_for(self._control.recv(), self._wait))
+        except InvalidStatus as error:
+            raise _refused(error) from error
+        except (OSError, WebSocketException) as error:
+            raise ClientError("unreachable", f"No daemon answers at {self._uris[0]} and {self._uris[1]}.") from error
+        except TimeoutError as error:
+            raise ClientError("timeout", "The daemon does not greet.") from error
+        self._listeners = [
+            asyncio.create_task(self._listen(self._control)),
+            asyncio.create_task(self._listen_for_errors(self._audio)),
+        ]
+
+    async def close(self) -> None:
+        """Disconnect."""
+        for listener in self._listeners:
+            listener.cancel()
+        await asyncio.gather(*self._listeners, return_exceptions=True)
+        for socket in (self._audio, self._control):
+            if socket is not None:
+                await socket.close()
+
+    # requests
+
+    async def request(
+        self, kind: str, *, until: str, on_progress: Callable[[Event], None] | None = None, **fields: Any
+    ) -> Event:
+        """Send a control request and return its answer.
+
+        Args:
+            kind: Type of the request.
+            until: Type of the answer; others that carry the request's id go to ``on_progress``.
+            on_progress: Hears what comes before.
+            fields: Fields of the request; ``None`` leaves one out.
+
+        Raises:
+            ClientError: The daemon's error, or no answer in time (progress counts as a sign of life).
+        """
+        request_id = str(next(self._numbers))
+        answers = self._answers[request_id] = asyncio.Queue()
+        try:
+            body = {"type": kind, "request_id": request_id} | {k: v for k, v in fields.items() if v is not None}
+            await self._send(self._control, json.dumps(body))
+            while True:
+                answer = await asyncio.wait_for(answers.get(), self._wait)
+                if answer["type"] == "error":
+                    raise ClientError(answer["code"], answer["message"])
+                if answer["type"] == until:
+                    return answer
+                if on_progress is not None:
+                    on_progress(answer)
+        except TimeoutError as error:
+            raise ClientError("timeout", f"The daemon did not answer '{kind}' within {self._wait:.0f} s.") from error
+        finally:
+            del self._answers[request_id]
+
+    async def models(self) -> Event:
+        """Return the list of models: ``models``, ``default``, ``current_model``."""
+        return await self.request("get_models", until="available_models")
+
+    async def load_model(self, model_id: str, on_progress: Callable[[Event], None] | None = None) -> Event:
+        """Load a model and make it the one that serves; downloads what is missing."""
+        return await self.request("load_model", until="model_loaded", on_progress=on_progress, model_id=model_id)
+
+    async def status(self) -> Event:
+        """Return the daemon's status."""
+        return await self.request("get_status", until="status")
+
+    async def configure(self, **options: Any) -> Event:
+        """Set options of the channel's sessions: language, task, vad, denoise, hotwords, prompt, beam."""
+        return await self.request("configure", until="configured", **options)
+
+    async def start_recording(self, **config: Any) -> Event:
+        """Start recording on the channel."""
+        return await self.request("start_recording", until="recording_started", config=config or None)
+
+    async def stop_recording(self) -> Event:
+        """Stop recording on the channel; returns after the last final."""
+        return await self.request("stop_recording", until="recording_stopped")
+
+    # audio
+
+    async def send_audio(self, pcm16: bytes, *, sample_rate: int = 16_000) -> None:
+        """Send mono PCM16.
+
+        Raises:
+            ClientError: The connection is gone.
+        """
+        if sample_rate == 16_000:
+            await self._send(self._audio, pcm16)
+            return
+        data = base64.b64encode(pcm16).decode()
+        await self._send(self._audio, json.dumps({"type": "audio_chunk", "data": data, "sample_rate": sample_rate}))
+
+    async def end_audio(self) -> None:
+        """Say that the speaker is done."""
+        await self._send(self._audio, json.dumps({"type": "audio_end"}))
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield what the channel hears, transcripts among it, until the connection ends.
+
+        Raises:
+            ClientError: The connection broke.
+        """
+        while True:
+            event = await self._events.get()
+            if isinstance(event, ClientError):
+                raise event
+            yield event
+
+    async def transcribe_file(self, path: str | Path, *, speed: float = 1.0) -> AsyncIterator[Event]:
+        """Speak a WAV file in real time and yield events until its last final.
+
+        Args:
+            path: PCM16 WAV; of several channels the mean is sent.
+            speed: 2 is twice as fast; 0 as fast as the daemon takes it.
+
+        Raises:
+            ClientError: Not such a file, or the connection broke.
+        """
+        rate, pcm = read_wav(path)
+        speaking = asyncio.create_task(self._speak(pcm, rate, speed))
+        try:
+            async for event in self.events():
+                yield event
+                if event["type"] == "recording_stopped":
+                    break
+        finally:
+            speaking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await speaking
+
+    async def _speak(self, pcm: bytes, rate: int, speed: float) -> None:
+        loop = asyncio.get_running_loop()
+        start, size = loop.time(), 2 * int(rate * CHUNK_S)
+        for number, begin in enumerate(range(0, len(pcm), size), 1):
+            await self.send_audio(pcm[begin : begin + size], sample_rate=rate)
+            if speed > 0:
+                await asyncio.sleep(start + number * CHUNK_S / speed - loop.time())
+        await self.end_audio()
+
+    async def _send(self, socket: ClientConnection | None, frame: str | bytes) -> None:
+        if socket is None:
+            raise ClientError("closed", "The client is not open.")
+        try:
+            await socket.send(frame)
+        except ConnectionClosed as error:
+            raise _gone(error) from error
+
+    async def _listen(self, socket: ClientConnection) -> None:
+        """Sort what the control socket hears: answers to whoever asked, the rest to ``events``."""
+        try:
+            async for frame in socket:
+                event = json.loads(frame)
+                waiting = self._answers.get(str(event.get("request_id")))
+                if waiting is not None:
+                    waiting.put_nowait(event)
+                else:
+                    await self._events.put(event)
+            raise ClientError("closed", "The daemon closed the connection.")
+        except ConnectionClosed as error:
+            self._tell_all(_gone(error))
+        except ClientError as error:
+            self._tell_all(error)
+
+    async def _listen_for_errors(self, socket: ClientConnection) -> None:
+        """Read the audio socket: transcripts are heard on the other one, errors about the audio only here."""
+        with contextlib.suppress(ConnectionClosed):  # sending on it tells
+            async for frame in socket:
+                event = json.loads(frame)
+                if event["type"] == "error":
+                    await self._events.put(event)
+
+    def _tell_all(self, error: ClientError) -> None:
+        for answers in self._answers.values():
+            answers.put_nowait({"type": "error", "code": error.code, "message": str(error)})
+        if not self._events.full():
+            self._events.put_nowait(error)
+
+
+def read_wav(path: str | Path) -> tuple[int, bytes]:
+    """Return the sample rate and the mono PCM16 of a WAV file.
+
+    Raises:
+        ClientError: It is none.
+    """
+    try:
+        with wave.open(str(path), "rb") as file:
+            rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+            pcm = file.readframes(file.getnframes())
+    except (OSError, wave.Error, EOFError) as error:
+        raise ClientError(
+            "bad_file", f"{path} is no readable PCM WAV file; other formats: hotmic transcribe {path}"
+        ) from error
+    if width != 2:
+        raise ClientError("bad_file", f"{path} has {8 * width} bits per sample, not 16: hotmic transcribe {path}")
+    if channels == 1:
+        return rate, pcm
+    samples = memoryview(pcm).cast("h")
+    mono = [sum(samples[i : i + channels]) // channels for i in range(0, len(samples), channels)]
+    return rate, b"".join(value.to_bytes(2, "little", signed=True) for value in mono)
+
+
+def _with_query(uri: str, **fields: str | None) -> str:
+    given = urlencode({k: v for k, v in fields.items() if v is not None})
+    parts = urlsplit(uri)
+    path, query = parts.path or "/", "&".join(q for q in (parts.query, given) if q)
+    return urlunsplit(parts._replace(path=path, query=query))
+
+
+def _refused(error: InvalidStatus) -> ClientError:
+    try:
+        body = json.loads(error.response.body or b"")
+        return ClientError(body["code"], body["message"])
+    except (ValueError, KeyError, TypeError):
+        return ClientError("refused", f"The daemon refused the connection (HTTP {error.response.status_code}).")
+
+
+def _gone(error: ConnectionClosed) -> ClientError:
+    reason = error.rcvd.reason if error.rcvd else ""
+    return ClientError("closed", f"The connection is closed{': ' + reason if reason else ''}.")
