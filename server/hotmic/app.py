@@ -16,7 +16,7 @@ from hotmic.config.model import ModelSpec
 from hotmic.config.registry import Registry, RegistryFile
 from hotmic.config.settings import Settings
 from hotmic.config.weight import locate, verify
-from hotmic.errors import ConfigError, DownloadFailed, HotmicError
+from hotmic.errors import ConfigError, DownloadFailed
 from hotmic.metrics import Metrics
 from hotmic.net.connection import Services
 from hotmic.net.control import Control
@@ -142,13 +142,9 @@ class Daemon:
         """Load the default model.
 
         Raises:
-            HotmicError: It cannot be served; the daemon goes on without a model.
+            HotmicError: It cannot be served; the daemon goes on without a model, and the status says why.
         """
-        try:
-            await self.pool.load(self.default_model, mode="beside", report=_log_progress)
-        except HotmicError as error:
-            self.runner.warn("model_failed", f"The model '{self.default_model}' could not be loaded: {error.message}")
-            raise
+        await self.pool.load(self.default_model, mode="beside", report=_log_progress)
 
     async def close(self) -> None:
         """Stop: refuse new connections, finalise what is being said, tell the finals, end the workers."""

@@ -42,7 +42,8 @@ def words_of(
             for token in (first, first + count)
         )
         chosen = probabilities[first : first + count]
-        probability = float(np.mean(chosen)) if len(chosen) else 0.0
+        # Beyond three digits it is the noise of floating point.
+        probability = round(float(np.mean(chosen)), 3) if len(chosen) else 0.0
         first += count
         if text.strip():
             words.append(Word(word=text.strip(), start=start, end=end, probability=probability))

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hotmic.config.model import ModelSpec
+from hotmic.engines.row import failure_of
 from hotmic.errors import EngineFailed
 from hotmic.values import SAMPLE_RATE, Capabilities, DecodeJob, DecodeResult, Samples, Word
 
@@ -176,7 +177,7 @@ class EchoEngine:
     def decode(self, jobs: Sequence[DecodeJob]) -> list[DecodeResult]:
         """Return the numbers in each window."""
         started = time.monotonic()
-        rows = [listen(np.frombuffer(job.samples, dtype="<i2")) for job in jobs]
+        rows = [listen(np.frombuffer(job.samples[: len(job.samples) // 2 * 2], dtype="<i2")) for job in jobs]
         numbers = {item.number for row in rows for item in row}
         if self._options["crash_on"] in numbers:
             _die()
@@ -198,9 +199,10 @@ class EchoEngine:
                 time.sleep(3600)
 
     def _result(self, job: DecodeJob, row: list[Heard], spent: float) -> DecodeResult:
+        if len(job.samples) % 2:
+            return failure_of(job, EngineFailed("The audio has half a sample."))
         if self._options["fail_on"] in {item.number for item in row}:
-            message = "The window could not be decoded; the log has the reason."
-            return DecodeResult(job_id=job.job_id, error_code="engine_failed", error_message=message)
+            return failure_of(job, ValueError("scripted"))
         length = len(job.samples) // 2
         words = tuple(
             Word(

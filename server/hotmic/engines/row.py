@@ -46,7 +46,9 @@ def read_row(place: int, job: DecodeJob, *, spec: ModelSpec, vocabulary: Vocabul
     language = _language_of(job, spec, vocabulary)
     # Raises for what the model does not know, before the job shares a batch with others.
     vocabulary.start_sequence(language or next(iter(vocabulary.languages)), job.options.task)
-    return Row(place, job, _samples_of(job), vocabulary.previous_text(_context(job)), language)
+    # Hotwords go in as if they had just been said: the decoder prefers what its prompt holds.
+    previous = vocabulary.previous_text(job.options.prompt, hotwords=job.options.hotwords)
+    return Row(place, job, _samples_of(job), previous, language)
 
 
 def result_of(row: Row, hypothesis: Hypothesis, verdict: Guard, words: tuple[Word, ...]) -> DecodeResult:
@@ -74,11 +76,6 @@ def _language_of(job: DecodeJob, spec: ModelSpec, vocabulary: Vocabulary) -> str
     if job.options.language:
         return job.options.language
     return spec.languages[0] if len(spec.languages) == 1 and spec.languages != ("multilingual",) else None
-
-
-def _context(job: DecodeJob) -> str:
-    # Hotwords go in as if they had just been said: the decoder prefers what its prompt holds.
-    return " ".join(part for part in (", ".join(job.options.hotwords), job.options.prompt) if part)
 
 
 def _samples_of(job: DecodeJob) -> Samples:

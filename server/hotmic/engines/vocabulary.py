@@ -8,8 +8,10 @@ from typing import Any
 from hotmic.errors import EngineFailed
 from hotmic.values import Task
 
-PROMPT_LENGTHS = (0, 16, 32, 64)
-"""Rows of one batch need previous text of one length; these are the lengths there are, in tokens."""
+MAX_PROMPT = 128
+"""Tokens before the start token; each costs a little of every decode."""
+MAX_HOTWORDS = 64
+"""Of these, tokens of hotwords."""
 
 SPACELESS_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue", "km", "bo"})
 """Written without spaces: each decodable run of tokens is a word of its own."""
@@ -43,7 +45,6 @@ class Vocabulary:
             {name: self._control(f"<|{name}|>") for name in ("transcribe", "translate")} if multilingual else {}
         )
         self.languages = self._find_languages() if multilingual else {"en": self.start_of_transcript}
-        self._blank = self.encode(" ")[:1] or self.encode(" a")[:1]
 
     @classmethod
     def load(cls, directory: Path, *, multilingual: bool) -> "Vocabulary":
@@ -79,16 +80,20 @@ class Vocabulary:
             raise EngineFailed(f"This model does not know the language {language!r}.")
         return [self.start_of_transcript, self.languages[language], self._tasks[task]]
 
-    def previous_text(self, text: str) -> list[int]:
-        """Return ``<|startofprev|>`` and the end of a text, in one of ``PROMPT_LENGTHS``; nothing for no text.
+    def previous_text(self, text: str, *, hotwords: Sequence[str] = ()) -> list[int]:
+        """Return ``<|startofprev|>``, hotwords and the end of a text; nothing when there is neither.
 
-        What is too long loses its beginning; what is too short is preceded by blanks.
+        Rows of one batch need previous text of one length, so the text loses a few tokens at its beginning until the
+        whole has one of few lengths. Filling up instead misleads the decoder: with blanks before the text the bundled
+        model's error rate rose from 1 % to 10 %, with repeated start tokens to 4 %.
         """
-        tokens = self.encode(" " + text.strip())[-PROMPT_LENGTHS[-1] + 1 :] if text.strip() else []
-        if not tokens:
+        words = self.encode(" " + ", ".join(hotwords))[:MAX_HOTWORDS] if hotwords else []
+        said = self.encode(" " + text.strip()) if text.strip() else []
+        if not words and not said:
             return []
-        length = next(size for size in PROMPT_LENGTHS if len(tokens) < size)
-        return [self.start_of_previous, *(self._blank * (length - 1 - len(tokens))), *tokens]
+        length = max(1 + len(words), _round_down(min(MAX_PROMPT, 1 + len(words) + len(said))))
+        rest = length - 1 - len(words)
+        return [self.start_of_previous, *words, *said[len(said) - rest :]]
 
     def encode(self, text: str) -> list[int]:
         """Return the text's tokens."""
@@ -142,6 +147,11 @@ class Vocabulary:
         tokens = range(self.start_of_transcript + 1, min(self._tasks.values()))
         names = {str(self._tokenizer.id_to_token(token)): token for token in tokens}
         return {name[2:-2]: token for name, token in names.items()}
+
+
+def _round_down(length: int) -> int:
+    step = 1 if length <= 8 else 4 if length <= 32 else 16
+    return length // step * step
 
 
 def _attach_punctuation(words: list[tuple[str, int]]) -> list[tuple[str, int]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from hotmic.commands import Command, SessionOptions, StartRecording, StopRecording
-from hotmic.errors import EngineFailed, HotmicError, Overloaded
+from hotmic.errors import EngineFailed, HotmicError, ModelUnavailable, Overloaded
 from hotmic.events import ErrorRaised, Event, FinalTranscribed, PartialTranscribed, RecordingStopped, WarningRaised
 from hotmic.metrics import Metrics
 from hotmic.net.hub import Hub
@@ -166,8 +166,12 @@ class Runner:
 
     def _tell_model(self, session: Session) -> None:
         model_id = self._pool.current
-        if model_id is not None:
+        if model_id is None:
+            return
+        try:
             session.receive_model(model_id, self._pool.capabilities(model_id))
+        except ModelUnavailable as error:
+            log.info("A session waits for its model.", session=session.session_id, reason=error.message)
 
     # one function drives all: feed, drain, send, re-arm
 

@@ -124,7 +124,7 @@ class LocalPool:
             reports = [report]
             task = asyncio.get_running_loop().create_task(self._load(spec, mode, reports))
             self._loads[spec.id] = (task, reports)
-            task.add_done_callback(lambda _: self._loads.pop(spec.id, None))
+            task.add_done_callback(lambda _: self._forget_load(spec.id))
         else:
             task, reports = self._loads[spec.id]
             reports.append(report)
@@ -204,11 +204,13 @@ class LocalPool:
             self._failed[spec.id] = ModelStatus(model_id=spec.id, state="failed", reason=error.message)
             self._on_change()
             raise
-        finally:
-            # Who waits for a model must look again, also when there will be none.
-            self._switched.set()
         tell("serving", 1.0)
         return status
+
+    def _forget_load(self, model_id: str) -> None:
+        del self._loads[model_id]
+        # Who waits for a model must look again, also when there will be none.
+        self._switched.set()
 
     async def _replace(
         self, spec: ModelSpec, directory: Path, mode: LoadMode, tell: Callable[[str, float], None]

@@ -1,0 +1,233 @@
+"""Whisper checkpoints in their original form, on torch: for models that nobody converted to CTranslate2.
+
+Slower, and every window is padded to the encoder's full 30 s, as transformers demands; no word times. Weights come
+from safetensors alone, code from this machine alone.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from hotmic.config.model import ModelSpec
+from hotmic.engines import guard
+from hotmic.engines.mel import FRAMES_PER_SECOND, Float32, MelBank
+from hotmic.engines.row import SHORTEST, Row, failure_of, read_row, result_of
+from hotmic.engines.vocabulary import Vocabulary
+from hotmic.errors import EngineFailed
+from hotmic.values import SAMPLE_RATE, Capabilities, DecodeJob, DecodeKind, DecodeResult, Task
+
+log = logging.getLogger(__name__)
+
+Shape = tuple[DecodeKind, Task, int, int]
+"""Kind, task, beam, prompt length."""
+
+
+class HfEngine:
+    """A transformers Whisper model.
+
+    Args:
+        spec: Its entry in the registry.
+        directory: Holds ``config.json``, safetensors and the tokenizer.
+        device: ``cpu`` or ``cuda``.
+        compute_type: ``float32``, ``float16`` or ``bfloat16``.
+        threads: CPU threads.
+        batch_size: Most rows of one batch.
+
+    Raises:
+        EngineFailed: The directory holds no such model.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, directory: Path, *, device: str, compute_type: str, threads: int, batch_size: int
+    ) -> None:
+        try:
+            import torch
+            import transformers
+        except ImportError as error:
+            log.error("%s", error)
+            raise EngineFailed("Models of the type transformers need: pip install hotmic[transformers].") from error
+        torch.set_num_threads(threads)
+        # Their own annotations are too narrow for what they do.
+        self._torch: Any = torch
+        self._transformers: Any = transformers
+        self._transformers.logging.disable_progress_bar()
+        self._model: Any
+        self._spec, self._device, self._batch_size = spec, device, batch_size
+        try:
+            self._model = self._transformers.WhisperForConditionalGeneration.from_pretrained(
+                str(directory),
+                dtype=getattr(torch, compute_type),
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+            )
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            log.error("Loading %s failed: %s", directory, error)
+            raise EngineFailed(f"The weights of {spec.id} cannot be loaded; the log has the reason.") from error
+        self._model = self._model.to(device).eval()
+        config = self._model.config
+        self._frames = 2 * config.max_source_positions
+        self._context = config.max_target_positions
+        self._mel = MelBank(config.num_mel_bins)
+        self._vocabulary = self._read_vocabulary(directory)
+        known = tuple(self._vocabulary.languages)
+        self._languages = known if spec.languages == ("multilingual",) else spec.languages
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the model can do."""
+        return Capabilities(
+            word_times=False,
+            languages=self._languages,
+            tasks=("transcribe", "translate") if self._vocabulary.multilingual else ("transcribe",),
+            max_window=min(self._spec.max_window_s, self._frames / FRAMES_PER_SECOND),
+            batch=self._batch_size,
+        )
+
+    def warm_up(self, report: Callable[[float], None]) -> None:
+        """Decode half a second of noise, alone; every window has the same length."""
+        noise = np.random.default_rng(0).normal(0, 300, SAMPLE_RATE // 2).astype("<i2")
+        job = DecodeJob(
+            job_id="warm-up",
+            session_id="",
+            segment_id="",
+            kind="partial",
+            samples=noise.tobytes(),
+            start=0,
+            deadline=0.0,
+        )
+        self.decode([job])
+        report(1.0)
+
+    def decode(self, jobs: Sequence[DecodeJob]) -> list[DecodeResult]:
+        """Decode windows: one result per job, in order."""
+        started = time.monotonic()
+        results: dict[int, DecodeResult] = {}
+        groups: dict[Shape, list[Row]] = {}
+        for place, job in enumerate(jobs):
+            try:
+                row = read_row(place, job, spec=self._spec, vocabulary=self._vocabulary)
+            except EngineFailed as error:
+                log.warning("Job %s was refused: %s", job.job_id, error)
+                results[place] = failure_of(job, error)
+                continue
+            if len(row.samples) < SHORTEST:
+                results[place] = DecodeResult(job_id=job.job_id, language=row.language or "")
+                continue
+            beam = 1 if job.kind == "partial" else job.options.beam or self._spec.beam
+            groups.setdefault((job.kind, job.options.task, beam, len(row.previous)), []).append(row)
+        for (_, task, beam, _), rows in groups.items():
+            for first in range(0, len(rows), self._batch_size):
+                results.update(self._decode_batch(rows[first : first + self._batch_size], task, beam))
+        spent = time.monotonic() - started
+        return [msgspec.structs.replace(results[place], decode_s=spent) for place in range(len(jobs))]
+
+    def _decode_batch(self, rows: list[Row], task: Task, beam: int) -> list[tuple[int, DecodeResult]]:
+        try:
+            with self._torch.inference_mode():
+                hypotheses = self._decode_rows(rows, task, beam)
+        except (RuntimeError, ValueError, IndexError) as error:
+            # What torch and transformers raise; a batch that is too large for the memory may still fit row by row.
+            if len(rows) > 1:
+                log.warning("A batch of %d failed and is decoded row by row: %s", len(rows), error)
+                return [done for row in rows for done in self._decode_batch([row], task, beam)]
+            log.error("Job %s failed: %s", rows[0].job.job_id, error)
+            return [(rows[0].place, failure_of(rows[0].job, error))]
+        return [
+            (row.place, result_of(row, hypothesis, guard.judge(hypothesis), ()))
+            for row, hypothesis in zip(rows, hypotheses, strict=True)
+        ]
+
+    def _decode_rows(self, rows: list[Row], task: Task, beam: int) -> list[guard.Hypothesis]:
+        torch, vocabulary = self._torch, self._vocabulary
+        encoded = self._model.get_encoder()(self._features(rows))
+        languages, silences = self._first_look(rows, encoded)
+        prompts = [
+            [*row.previous, *vocabulary.start_sequence(code, task), vocabulary.no_timestamps]
+            for row, code in zip(rows, languages, strict=True)
+        ]
+        length = len(prompts[0])
+        seconds = max(row.seconds for row in rows)
+        limit = guard.token_limit(seconds, dense=any(guard.is_dense(code) for code in languages))
+        tokens = torch.tensor(prompts, device=self._device)
+        generated = self._transformers.GenerationMixin.generate(
+            # Whisper's own generate() adds prompts, timestamps and fallbacks of its own.
+            self._model,
+            encoder_outputs=encoded,
+            decoder_input_ids=tokens,
+            decoder_attention_mask=torch.ones_like(tokens),
+            generation_config=self._transformers.GenerationConfig(
+                num_beams=beam,
+                do_sample=False,
+                max_new_tokens=max(1, min(self._context - length, limit + 1)),
+                eos_token_id=vocabulary.end_of_text,
+                pad_token_id=vocabulary.end_of_text,
+                decoder_start_token_id=vocabulary.start_of_transcript,
+                return_dict_in_generate=True,
+                output_scores=True,
+            ),
+        )
+        beams = getattr(generated, "beam_indices", None)
+        scores = self._model.compute_transition_scores(
+            generated.sequences, generated.scores, beams, normalize_logits=beams is None
+        )
+        return [
+            self._hypothesis(*parts)
+            for parts in zip(
+                rows, languages, silences, generated.sequences[:, length:].tolist(), scores.tolist(), strict=True
+            )
+        ]
+
+    def _hypothesis(
+        self, row: Row, language: str, silence: float, generated: list[int], scores: list[float]
+    ) -> guard.Hypothesis:
+        end = self._vocabulary.end_of_text
+        count = generated.index(end) + 1 if end in generated else len(generated)
+        tokens = self._vocabulary.text_tokens(generated[:count])
+        return guard.Hypothesis(
+            tokens=tuple(tokens),
+            text=self._vocabulary.decode(tokens).strip(),
+            seconds=row.seconds,
+            language=language,
+            no_speech_probability=silence,
+            average_logprob=float(np.mean(scores[:count])) if count else 0.0,
+            speech_probability=row.job.speech_probability,
+        )
+
+    def _features(self, rows: list[Row]) -> Any:
+        features: Float32 = np.zeros((len(rows), self._mel.n_mels, self._frames), dtype=np.float32)
+        for target, row in zip(features, rows, strict=True):
+            mel = self._mel.features(row.samples[: self._frames * SAMPLE_RATE // FRAMES_PER_SECOND])
+            target[:, : mel.shape[1]] = mel
+        return self._torch.from_numpy(features).to(self._device, self._model.dtype)
+
+    def _first_look(self, rows: list[Row], encoded: Any) -> tuple[list[str], list[float]]:
+        """Return language and no-speech probability of each row, both read after the start token alone."""
+        vocabulary = self._vocabulary
+        start = self._torch.full((len(rows), 1), vocabulary.start_of_transcript, device=self._device)
+        logits = self._model(encoder_outputs=encoded, decoder_input_ids=start).logits[:, 0].float()
+        silent = logits.softmax(-1)[:, vocabulary.no_speech].tolist() if vocabulary.no_speech else [0.0] * len(rows)
+        codes = list(self._languages)
+        if all(row.language for row in rows):
+            return [str(row.language) for row in rows], silent
+        best = logits[:, [vocabulary.languages[code] for code in codes]].argmax(-1).tolist()
+        return [row.language or codes[index] for row, index in zip(rows, best, strict=True)], silent
+
+    def _read_vocabulary(self, directory: Path) -> Vocabulary:
+        # A model fine-tuned for one language still expects the language token if its vocabulary has several.
+        multilingual = bool(getattr(self._model.generation_config, "is_multilingual", True))
+        if (directory / "tokenizer.json").is_file():
+            return Vocabulary.load(directory, multilingual=multilingual)
+        try:
+            tokenizer = self._transformers.AutoTokenizer.from_pretrained(
+                str(directory), local_files_only=True, trust_remote_code=False
+            )
+        except (OSError, ValueError) as error:
+            log.error("Reading the tokenizer in %s failed: %s", directory, error)
+            raise EngineFailed("The model's tokenizer cannot be read; the log has the reason.") from error
+        return Vocabulary(tokenizer.backend_tokenizer, multilingual=multilingual)

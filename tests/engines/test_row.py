@@ -1,0 +1,66 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hotmic.config.model import ModelSpec
+from hotmic.engines.row import UNTOLD, Row, failure_of, read_row
+from hotmic.engines.vocabulary import Vocabulary
+from hotmic.errors import EngineFailed
+from hotmic.values import DecodeJob, DecodeOptions
+
+DEMO = Path(__file__).parents[2] / "server" / "hotmic" / "models" / "demo-en"
+
+
+@pytest.fixture
+def read(job: Callable[..., DecodeJob], spec: Callable[..., ModelSpec]) -> Callable[..., Row]:
+    def build(*, languages: tuple[str, ...] = ("en",), multilingual: bool = True, **fields: Any) -> Row:
+        options = DecodeOptions(**fields.pop("options", {}))
+        vocabulary = Vocabulary.load(DEMO, multilingual=multilingual)
+        one = job(**{"samples": bytes(3200), **fields}, options=options)
+        return read_row(7, one, spec=spec("faster_whisper", languages=languages), vocabulary=vocabulary)
+
+    return build
+
+
+def test_the_language_is_asked_declared_or_open(read: Callable[..., Row]) -> None:
+    assert read().language == "en"
+    assert read(options={"language": "de"}).language == "de"
+    assert read(languages=("multilingual",)).language is None
+    assert read(languages=("en", "hi")).language is None
+    assert read(multilingual=False, options={"language": "de"}).language == "en"
+
+
+def test_what_the_model_does_not_know_is_refused(read: Callable[..., Row]) -> None:
+    with pytest.raises(EngineFailed, match="'xx'"):
+        read(options={"language": "xx"})
+    with pytest.raises(EngineFailed, match="only transcribes"):
+        read(multilingual=False, options={"task": "translate"})
+    with pytest.raises(EngineFailed, match="half a sample"):
+        read(samples=b"123")
+
+
+def test_rows_know_their_length_and_place(read: Callable[..., Row]) -> None:
+    assert (read().seconds, read().place) == (0.1, 7)
+
+
+def test_denoising_is_asked_for(read: Callable[..., Row], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, str]] = []
+
+    def reduce_noise(samples: Any, noise: Any, *, mode: str) -> Any:
+        asked.append((len(noise), mode))
+        return samples // 2
+
+    monkeypatch.setattr("hotmic.audio.denoise.reduce_noise", reduce_noise)
+    loud = np.full(1600, 1000, dtype="<i2").tobytes()
+    assert read(samples=loud, noise=bytes(64), options={"denoise": "on"}).samples[0] == 500
+    assert read(samples=loud, noise=bytes(64)).samples[0] == 1000
+    assert read(samples=loud, options={"denoise": "on"}).samples[0] == 1000
+    assert asked == [(32, "on")]
+
+
+def test_foreign_exceptions_stay_in_the_log(job: Callable[..., DecodeJob]) -> None:
+    assert failure_of(job(), ValueError("/etc/secret")).error_message == UNTOLD
+    assert failure_of(job(), EngineFailed("Plain.")).error_message == "Plain."

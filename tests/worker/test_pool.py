@@ -1,0 +1,377 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import virtual_time
+from fake_worker import Fleet
+from hotmic.config.model import ModelSpec
+from hotmic.errors import DownloadFailed, ModelUnavailable, ShuttingDown, UnknownModel
+from hotmic.values import DecodeJob, LoadMode, LoadProgress, Pool
+from hotmic.worker import memory
+from hotmic.worker.pool import LocalPool
+
+Build = Callable[..., DecodeJob]
+
+
+class Models:
+    def __init__(self, *specs: ModelSpec) -> None:
+        self._specs = {spec.id: spec for spec in specs}
+
+    def get(self, model_id: str) -> ModelSpec:
+        if model_id not in self._specs:
+            raise UnknownModel(f"There is no model {model_id!r}.")
+        return self._specs[model_id]
+
+
+async def fetch(spec: ModelSpec, report: Callable[[LoadProgress], None]) -> Path:
+    if spec.id == "remote":
+        report(LoadProgress(model_id=spec.id, stage="downloading", progress=0.5))
+        await asyncio.sleep(1)
+    if spec.id == "lost":
+        raise DownloadFailed("The hub does not answer.")
+    return Path("/nowhere")
+
+
+def ignore(_: LoadProgress) -> None:
+    pass
+
+
+@pytest.fixture
+def run(spec: Callable[..., ModelSpec]) -> Callable[..., None]:
+    """Run a test against a pool of fake workers in virtual time; nothing may be left afterwards."""
+
+    def runner(fleet: Fleet, test: Callable[[LocalPool], Awaitable[None]], **options: Any) -> None:
+        async def main() -> None:
+            settings: dict[str, Any] = {
+                "device": "auto",
+                "compute_type": "auto",
+                "threads": 0,
+                "batch_size": 8,
+                "num_workers": 1,
+                "gpu_memory_fraction": 0.8,
+                "fetch": fetch,
+                "on_change": lambda: None,
+                **options,
+            }
+            registry = Models(*(spec(model_id) for model_id in ("a", "b", "c", "remote", "lost")))
+            pool = LocalPool(registry, build_worker=fleet, **settings)  # type: ignore[arg-type]
+            try:
+                await test(pool)
+            finally:
+                await pool.close()
+            assert fleet.alive == []
+            assert pool.status() == []
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not left
+
+        virtual_time.run(main())
+
+    return runner
+
+
+async def said(pool: Pool, job: Build, model_id: str = "a", audio: bytes = b"x") -> str:
+    return (await pool.decode(model_id, [job(audio)]))[0].text
+
+
+def test_load_decode_status(run: Callable[..., None], job: Build) -> None:
+    changes: list[str | None] = []
+
+    async def test(pool: LocalPool) -> None:
+        assert pool.current is None
+        told: list[LoadProgress] = []
+        status = await pool.load("a", mode="beside", report=told.append)
+        assert (status.state, status.model_id, status.device) == ("serving", "a", "cpu")
+        assert pool.status() == [status]
+        assert pool.current == "a"
+        assert pool.capabilities("a").batch == 8
+        assert await said(pool, job) == "x@1"
+        assert [p.stage for p in told] == ["starting", "loading", "warming", "serving"]
+        progress = [p.progress for p in told]
+        assert progress == sorted(progress)
+        assert progress[-1] == 1.0
+        assert changes
+
+    run(Fleet(), test, on_change=lambda: changes.append("changed"))
+
+
+def test_loading_what_serves_is_nothing(run: Callable[..., None]) -> None:
+    fleet = Fleet()
+
+    async def test(pool: LocalPool) -> None:
+        for _ in range(3):
+            await pool.load("a", mode="beside", report=ignore)
+        assert len(fleet.workers) == 1
+
+    run(fleet, test)
+
+
+def test_a_changed_entry_is_loaded_anew(run: Callable[..., None], spec: Callable[..., ModelSpec]) -> None:
+    fleet = Fleet()
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        pool.registry = Models(spec("a", beam=2))
+        await pool.load("a", mode="beside", report=ignore)
+        assert len(fleet.workers) == 2
+
+    run(fleet, test)
+
+
+def test_loads_of_one_model_are_shared(run: Callable[..., None]) -> None:
+    fleet = Fleet()
+
+    async def test(pool: LocalPool) -> None:
+        told: list[list[str]] = [[], [], []]
+        loads = [pool.load("a", mode="beside", report=lambda p, seen=seen: seen.append(p.stage)) for seen in told]
+        first, *others = await asyncio.gather(*loads)
+        assert all(other == first for other in others)
+        assert len(fleet.workers) == 1
+        assert all(seen[-1] == "serving" for seen in told)
+
+    run(fleet, test)
+
+
+def test_who_leaves_does_not_stop_a_load(run: Callable[..., None]) -> None:
+    async def test(pool: LocalPool) -> None:
+        leaver = asyncio.create_task(pool.load("a", mode="beside", report=ignore))
+        await asyncio.sleep(0.1)
+        leaver.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaver
+        await asyncio.sleep(2)
+        assert pool.current == "a"
+
+    run(Fleet(), test)
+
+
+def test_the_old_model_serves_until_the_new_one_does(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet({"decode_s": 0.4})
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        load = asyncio.create_task(pool.load("b", mode="beside", report=ignore))
+        heard = []
+        while not load.done():
+            heard.append(await said(pool, job))
+        assert heard[0] == "x@1"
+        assert len(heard) == 3
+        assert pool.current == "b"
+        assert await said(pool, job) == "x@2"
+        assert [status.model_id for status in pool.status()] == ["b"]
+
+    run(fleet, test)
+
+
+def test_batches_in_flight_finish_on_the_old_model(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet({"decode_s": 5.0})
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        tasks = [asyncio.create_task(said(pool, job)) for _ in range(4)]
+        await asyncio.sleep(0.1)
+        await pool.load("b", mode="beside", report=ignore)
+        assert {s.model_id: s.state for s in pool.status()} == {"a": "draining", "b": "serving"}
+        assert await asyncio.gather(*tasks) == ["x@1"] * 4
+        await asyncio.sleep(0.1)
+        assert fleet.alive == [2]
+
+    run(fleet, test)
+
+
+def test_a_failing_load_leaves_the_old_model(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet({}, {"fail_load": "No weights."})
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        with pytest.raises(ModelUnavailable, match=r"^The model b could not be loaded\. No weights\.$"):
+            await pool.load("b", mode="beside", report=ignore)
+        assert pool.current == "a"
+        assert await said(pool, job) == "x@1"
+        failed = pool.status()[1]
+        assert (failed.model_id, failed.state) == ("b", "failed")
+        assert "No weights." in failed.reason
+
+    run_and_forget_failures(run, fleet, test)
+
+
+def run_and_forget_failures(
+    run: Callable[..., None], fleet: Fleet, test: Callable[[LocalPool], Awaitable[None]]
+) -> None:
+    async def wrapped(pool: LocalPool) -> None:
+        await test(pool)
+        pool._failed.clear()
+
+    run(fleet, wrapped)
+
+
+@pytest.mark.parametrize("mode", ["beside", "replace"])
+def test_no_batch_is_lost_in_a_switch(run: Callable[..., None], job: Build, mode: LoadMode) -> None:
+    fleet = Fleet({"decode_s": 0.3, "load_s": 2.0})
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+
+        async def speak(name: int) -> list[str]:
+            return [await said(pool, job, audio=f"{name}.{i}".encode()) for i in range(12)]
+
+        speaking = [asyncio.create_task(speak(name)) for name in range(3)]
+        await asyncio.sleep(0.5)
+        await pool.load("b", mode=mode, report=ignore)
+        for name, heard in enumerate(await asyncio.gather(*speaking)):
+            assert [text.split("@")[0] for text in heard] == [f"{name}.{i}" for i in range(12)]
+            assert heard[0].endswith("@1")
+            assert heard[-1].endswith("@2")
+        await asyncio.sleep(1)
+        assert fleet.alive == [2]
+
+    run(fleet, test)
+
+
+def test_replace_never_has_two_workers(run: Callable[..., None]) -> None:
+    fleet = Fleet()
+    most: list[int] = []
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        await pool.load("b", mode="replace", report=lambda _: most.append(len(fleet.alive)))
+        assert max(most) == 1
+
+    run(fleet, test)
+
+
+def test_a_failing_replace_brings_the_old_model_back(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet({}, {"fail_load": "No."}, {})
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        load = asyncio.create_task(pool.load("b", mode="replace", report=ignore))
+        await asyncio.sleep(0.1)
+        waiting = asyncio.create_task(said(pool, job))
+        with pytest.raises(ModelUnavailable):
+            await load
+        assert pool.current == "a"
+        assert await waiting == "x@3"
+
+    run_and_forget_failures(run, fleet, test)
+
+
+def test_batches_wait_for_the_first_model(run: Callable[..., None], job: Build) -> None:
+    async def test(pool: LocalPool) -> None:
+        load = asyncio.create_task(pool.load("remote", mode="beside", report=ignore))
+        await asyncio.sleep(0.1)
+        assert await said(pool, job, "remote") == "x@1"
+        await load
+
+    run(Fleet(), test)
+
+
+def test_without_any_model_batches_fail(run: Callable[..., None], job: Build) -> None:
+    async def test(pool: LocalPool) -> None:
+        with pytest.raises(ModelUnavailable, match="No model is loaded"):
+            await said(pool, job)
+        load = asyncio.create_task(pool.load("a", mode="beside", report=ignore))
+        await asyncio.sleep(0.1)
+        waiting = asyncio.create_task(said(pool, job))
+        with pytest.raises(ModelUnavailable, match="could not be loaded"):
+            await load
+        with pytest.raises(ModelUnavailable):
+            await waiting
+
+    run_and_forget_failures(run, Fleet({"fail_load": "No."}), test)
+
+
+def test_unload_waits_for_batches(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet()
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        batch = asyncio.create_task(said(pool, job))
+        await asyncio.sleep(0.01)
+        await pool.unload("a")
+        assert (pool.current, fleet.alive, await batch) == (None, [], "x@1")
+        for model_id in ("a", "nobody"):
+            with pytest.raises(UnknownModel):
+                await pool.unload(model_id)
+        with pytest.raises(ModelUnavailable):
+            pool.capabilities("a")
+
+    run(fleet, test)
+
+
+def test_unknown_and_missing_models(run: Callable[..., None]) -> None:
+    async def test(pool: LocalPool) -> None:
+        with pytest.raises(UnknownModel):
+            await pool.load("nobody", mode="beside", report=ignore)
+        with pytest.raises(DownloadFailed, match="hub"):
+            await pool.load("lost", mode="beside", report=ignore)
+        assert pool.status()[0].reason == "The hub does not answer."
+
+    run_and_forget_failures(run, Fleet(), test)
+
+
+def test_download_progress_comes_first(run: Callable[..., None]) -> None:
+    async def test(pool: LocalPool) -> None:
+        told: list[LoadProgress] = []
+        await pool.load("remote", mode="beside", report=told.append)
+        assert (told[0].stage, told[0].progress) == ("downloading", pytest.approx(0.35))
+
+    run(Fleet(), test)
+
+
+def test_a_model_that_was_given_up_can_be_loaded_again(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet({}, *[{"fail_load": "No."}] * 4, {})
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        fleet.workers[0].die()
+        await asyncio.sleep(30)
+        assert pool.status()[0].state == "unavailable"
+        with pytest.raises(ModelUnavailable):
+            await said(pool, job)
+        await pool.load("a", mode="beside", report=ignore)
+        assert [status.state for status in pool.status()] == ["serving"]
+        assert await said(pool, job) == "x@6"
+
+    run(fleet, test)
+
+
+def test_closing_ends_a_load(run: Callable[..., None]) -> None:
+    async def test(pool: LocalPool) -> None:
+        load = asyncio.create_task(pool.load("a", mode="beside", report=ignore))
+        await asyncio.sleep(0.1)
+        await pool.close()
+        with pytest.raises(ShuttingDown):
+            await load
+        with pytest.raises(ShuttingDown):
+            await pool.load("a", mode="beside", report=ignore)
+
+    run(Fleet(), test)
+
+
+@pytest.mark.integration
+def test_what_does_not_fit_is_refused(spec: Callable[..., ModelSpec], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "measure_room", lambda **_: memory.Room(host_bytes=1000))
+
+    async def main() -> None:
+        fleet = Fleet()
+        pool = LocalPool(
+            Models(spec("a", "faster_whisper")),
+            device="cpu",
+            compute_type="auto",
+            threads=0,
+            batch_size=8,
+            num_workers=1,
+            gpu_memory_fraction=0.8,
+            fetch=fetch,
+            on_change=lambda: None,
+            build_worker=fleet,  # type: ignore[arg-type]
+        )
+        with pytest.raises(ModelUnavailable, match=r"It needs about 0\.1 GB of memory"):
+            await pool.load("a", mode="beside", report=ignore)
+        assert fleet.workers == []
+        await pool.close()
+
+    asyncio.run(main())

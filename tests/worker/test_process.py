@@ -1,0 +1,239 @@
+"""Real child processes with the echo engine and the bundled model."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hotmic.engines import echo
+from hotmic.errors import EngineFailed, WorkerDied
+from hotmic.values import DecodeJob
+from hotmic.worker import process
+from hotmic.worker.messages import Loaded, Progress, Start
+from hotmic.worker.process import WorkerProcess, describe_exit
+
+pytestmark = pytest.mark.integration
+Build = Callable[..., DecodeJob]
+needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+
+
+def ignore(_: Progress) -> None:
+    pass
+
+
+def work(start: Start, test: Callable[[WorkerProcess], Awaitable[None]], **timeouts: float) -> None:
+    """Start a worker, run the test, stop the worker and see that the process is gone."""
+
+    async def main() -> None:
+        worker = WorkerProcess(**timeouts)
+        async with asyncio.timeout(30):
+            await worker.start(start, ignore)
+            pid = worker.pid
+            try:
+                await test(worker)
+            finally:
+                await worker.stop()
+        assert worker.is_dead
+        assert not is_running(pid)
+
+    asyncio.run(main())
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_echo_decodes(start: Callable[..., Start], job: Build) -> None:
+    async def test(worker: WorkerProcess) -> None:
+        batches = [worker.decode([job(echo.speech(5, first=n).tobytes(), str(n))]) for n in range(6)]
+        results = await asyncio.gather(*batches)
+        assert [r[0].text for r in results] == [" ".join(str(n + i) for i in range(5)) for n in range(6)]
+        assert worker.jobs_done == 6
+        await worker.stop()
+        assert worker.reason == "The worker was stopped."
+
+    work(start(), test)
+
+
+def test_the_bundled_model_decodes(start: Callable[..., Start], job: Build) -> None:
+    import wave
+
+    async def test(worker: WorkerProcess) -> None:
+        with wave.open(str(Path(process.hotmic.__file__).parent / "models" / "clips" / "timer.wav")) as file:
+            audio = file.readframes(file.getnframes())
+        (result,) = await worker.decode([job(audio, word_times=True)])
+        assert result.text == "set a timer for twenty minutes"
+        assert len(result.words) == 6
+
+    work(start("faster_whisper"), test)
+
+
+def test_loading_is_reported(start: Callable[..., Start]) -> None:
+    async def main() -> Loaded:
+        told: list[Progress] = []
+        worker = WorkerProcess()
+        loaded = await worker.start(start(), told.append)
+        await worker.stop()
+        assert [p.stage for p in told] == ["loading", "warming", "warming"]
+        return loaded
+
+    loaded = asyncio.run(main())
+    assert (loaded.device, loaded.threads, loaded.capabilities.batch) == ("cpu", 1, 8)
+    assert loaded.reason == "CPU in use, as configured."
+
+
+@pytest.mark.parametrize(
+    ("model_type", "options", "message"),
+    [
+        ("echo", {"fail_load": "No weights."}, r"^No weights\.$"),
+        ("echo", {"load_s": "soon"}, "could not be loaded; the log has the reason"),
+        ("transformers", {}, "cannot be loaded"),
+    ],
+)
+def test_failed_loads_say_why(start: Callable[..., Start], model_type: str, options: Any, message: str) -> None:
+    async def main() -> None:
+        worker = WorkerProcess()
+        with pytest.raises(EngineFailed, match=message):
+            await worker.start(start(model_type, **options), ignore)
+        assert worker.is_dead
+
+    asyncio.run(main())
+
+
+@needs_posix
+def test_a_killed_child_fails_its_batches_with_the_signal(start: Callable[..., Start], job: Build) -> None:
+    async def test(worker: WorkerProcess) -> None:
+        batches = [asyncio.create_task(worker.decode([job(job_id=str(n))])) for n in range(3)]
+        await asyncio.sleep(0.2)
+        os.kill(worker.pid, signal.SIGKILL)
+        for batch in batches:
+            with pytest.raises(WorkerDied, match="SIGKILL"):
+                await batch
+        assert await worker.wait_dead() == "The worker was ended by SIGKILL."
+        with pytest.raises(WorkerDied):
+            await worker.decode([job()])
+
+    work(start(batch_s=5), test)
+
+
+@needs_posix
+def test_a_frozen_child_is_found_by_its_silence(start: Callable[..., Start], job: Build) -> None:
+    async def test(worker: WorkerProcess) -> None:
+        await worker.decode([job()])
+        with pytest.raises(WorkerDied, match=r"no sign of life for 1\.5 s"):
+            await worker.decode([job()])
+
+    work(start(hang_after_jobs=1), test, heartbeat_timeout=1.5)
+
+
+def test_a_batch_that_never_ends_is_found_by_its_age(start: Callable[..., Start], job: Build) -> None:
+    async def test(worker: WorkerProcess) -> None:
+        await worker.decode([job()])
+        with pytest.raises(WorkerDied, match="did not finish a batch"):
+            await worker.decode([job()])
+
+    work(start(stall_after_jobs=1), test, decode_timeout=0.5)
+
+
+def test_a_long_batch_is_no_silence(start: Callable[..., Start], job: Build) -> None:
+    async def test(worker: WorkerProcess) -> None:
+        assert len(await worker.decode([job()])) == 1
+
+    work(start(batch_s=2.5), test, heartbeat_timeout=1.5)
+
+
+@needs_posix
+def test_signals_to_the_group_do_not_end_a_child(start: Callable[..., Start], job: Build) -> None:
+    async def test(worker: WorkerProcess) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(worker.pid, number)
+        assert len(await worker.decode([job()])) == 1
+
+    work(start(), test)
+
+
+def test_a_start_that_is_given_up_leaves_no_process(start: Callable[..., Start]) -> None:
+    async def main() -> None:
+        worker = WorkerProcess()
+        starting = asyncio.create_task(worker.start(start(load_s=60), ignore))
+        while not worker.pid:
+            await asyncio.sleep(0.01)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert not is_running(worker.pid)
+
+    asyncio.run(main())
+
+
+def test_a_busy_child_is_stopped_within_the_time(start: Callable[..., Start], job: Build) -> None:
+    async def test(worker: WorkerProcess) -> None:
+        batch = asyncio.create_task(worker.decode([job()]))
+        await asyncio.sleep(0.2)
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        await worker.stop()
+        assert loop.time() - begin < 2
+        with pytest.raises(WorkerDied, match="was stopped"):
+            await batch
+
+    work(start(batch_s=60), test, stop_timeout=0.5)
+
+
+def test_large_batches_pass_through_the_pipe(start: Callable[..., Start], job: Build) -> None:
+    audio = echo.speech(280).tobytes()
+
+    async def test(worker: WorkerProcess) -> None:
+        results = await worker.decode([job(audio, str(n)) for n in range(8)])
+        assert {r.text for r in results} == {" ".join(map(str, range(280)))}
+
+    work(start(), test)
+
+
+def test_what_the_engine_prints_is_no_message(start: Callable[..., Start], job: Build, tmp_path: Path) -> None:
+    # A module that the child imports prints while it is imported and again for each job.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import threading, time\n"
+        "def talk():\n"
+        "    import os\n"
+        "    while True:\n"
+        "        print('noise', flush=True); os.write(1, b'more noise\\n'); time.sleep(0.01)\n"
+        "threading.Timer(0.5, talk).start()\n"
+    )
+    import os as system
+
+    before = system.environ.get("PYTHONPATH")
+    system.environ["PYTHONPATH"] = str(tmp_path)
+    try:
+
+        async def test(worker: WorkerProcess) -> None:
+            for _ in range(5):
+                assert len(await worker.decode([job()])) == 1
+
+        work(start(batch_s=0.2), test)
+    finally:
+        if before is None:
+            del system.environ["PYTHONPATH"]
+        else:
+            system.environ["PYTHONPATH"] = before
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (0, "The worker ended with exit code 0."),
+        (-9, "The worker was ended by SIGKILL."),
+        (-99, "The worker was ended by signal 99."),
+    ],
+)
+def test_exits_are_described(status: int, sentence: str) -> None:
+    assert describe_exit(status) == sentence
