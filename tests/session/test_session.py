@@ -1,6 +1,7 @@
 """The session core driven by hand: audio and results in, jobs and events out, time as an argument."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -265,6 +266,19 @@ def test_no_final_from_non_speech_and_what_was_shown_is_withdrawn() -> None:
     assert bench.told(PartialTranscribed)[-1].text == ""  # type: ignore[attr-defined]
 
 
+def test_partials_that_take_longer_than_the_cadence_are_still_shown() -> None:
+    """First seen as partials that starved: each result was thrown away because a newer job had been asked for."""
+    bench = Bench()
+    bench.hear(loud(2.0))
+    partials = [job for job in bench.jobs if job.kind == "partial"]
+    assert len(partials) >= 4
+    for job, text in ((partials[1], "one two"), (partials[0], "one"), (partials[2], "one two three")):
+        bench.session.receive_result(DecodeResult(job_id=job.job_id, text=text), now=bench.now)
+    bench.drain()
+    shown = [e.text for e in bench.told(PartialTranscribed)]  # type: ignore[attr-defined]
+    assert shown == ["one two", "one two three"], "a result that was overtaken is not shown"
+
+
 def test_a_late_partial_of_a_closed_segment_says_nothing() -> None:
     bench = Bench()
     bench.hear(loud(1.0))
@@ -333,6 +347,7 @@ def test_every_state_takes_every_trigger_until_it_is_closed() -> None:
         for trigger in Trigger:
             assert (state, trigger) in TRANSITIONS
     assert diagram().count("-->") == len(TRANSITIONS) + 2
+    assert diagram() in (Path(__file__).parents[2] / "docs" / "design.md").read_text("utf-8"), "the docs are stale"
 
 
 @given(

@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from hotmic.engines import echo
 from hotmic.errors import EngineFailed, WorkerDied
 from hotmic.values import DecodeJob
-from hotmic.worker import process
-from hotmic.worker.messages import Loaded, Progress, Start
+from hotmic.worker import messages, process
+from hotmic.worker.messages import Loaded, Progress, Results, Start
 from hotmic.worker.process import WorkerProcess, describe_exit
 
 pytestmark = pytest.mark.integration
@@ -225,6 +226,30 @@ def test_what_the_engine_prints_is_no_message(start: Callable[..., Start], job: 
             del system.environ["PYTHONPATH"]
         else:
             system.environ["PYTHONPATH"] = before
+
+
+@pytest.mark.parametrize("nonsense", ["other job", "too few", "no message"])
+def test_answers_that_are_nonsense_end_the_child(
+    start: Callable[..., Start], job: Build, monkeypatch: pytest.MonkeyPatch, nonsense: str
+) -> None:
+    parse = messages.parse_from_child
+
+    def distort(body: bytes) -> messages.FromChild:
+        message = parse(body)
+        if not isinstance(message, Results):
+            return message
+        if nonsense == "no message":
+            return parse(b"nonsense")
+        wrong = tuple(msgspec.structs.replace(result, job_id="other") for result in message.results)
+        return Results(batch_id=message.batch_id, results=wrong if nonsense == "other job" else wrong[:0])
+
+    async def test(worker: WorkerProcess) -> None:
+        with pytest.raises(WorkerDied, match=r"worker (answered for other jobs|sent something)"):
+            await worker.decode([job()])
+        assert worker.is_dead
+
+    monkeypatch.setattr(messages, "parse_from_child", distort)
+    work(start(), test)
 
 
 @pytest.mark.parametrize(

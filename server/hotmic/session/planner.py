@@ -2,7 +2,7 @@
 
 from hotmic.audio.chunker import windows
 from hotmic.audio.ring import Ring
-from hotmic.session.segment import Segment, Window
+from hotmic.session.segment import Partial, Segment, Window
 from hotmic.values import SAMPLE_RATE, DecodeJob, DecodeKind, DecodeOptions, Value
 
 
@@ -60,9 +60,10 @@ class Planner:
         due = position - segment.partial_until >= int(cadence * SAMPLE_RATE)
         enough = position - segment.start >= int(self._settings.min_partial * SAMPLE_RATE)
         if due and enough and self._settings.partials:
-            segment.partial_from, segment.partial_until, segment.partial_at = start, position, now
+            segment.partial_until = position
             stop = min(position, start + self.max_window)
-            segment.partial_job = self._plan(segment, "partial", start, stop, now + cadence)
+            job_id = self._plan(segment, "partial", start, stop, now + cadence)
+            segment.partials[job_id] = Partial(start, stop, now)
 
     def plan_final(self, segment: Segment, *, now: float) -> None:
         """Settle what is left of a closed segment."""

@@ -27,6 +27,15 @@ class Window:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A partial that was asked for: its audio, and when."""
+
+    start: int
+    stop: int
+    asked_at: float
+
+
 @dataclass(slots=True)
 class Segment:
     """Book-keeping of one segment.
@@ -47,10 +56,8 @@ class Segment:
     noise: bytes = b""
     speech_probability: float = 1.0
     windows: list[Window] = field(default_factory=list)
-    partial_job: str = ""
-    partial_from: int = 0
     partial_until: int = 0
-    partial_at: float = 0.0
+    partials: dict[str, Partial] = field(default_factory=dict)
     shown: str = ""
 
     @property
@@ -81,13 +88,19 @@ class Segment:
         text, words, _ = self._joined()
         return text, words
 
-    def hypothesis(self, partial: DecodeResult) -> str:
-        """Return the text of the whole open segment: settled windows, then the newest partial."""
+    def take_partial(self, job_id: str) -> Partial | None:
+        """Return what a partial was asked for, and forget it and all older ones; ``None`` where a newer one came."""
+        taken = self.partials.get(job_id)
+        if taken is not None:
+            self.partials = {name: p for name, p in self.partials.items() if p.stop > taken.stop}
+        return taken
+
+    def hypothesis(self, result: DecodeResult, partial: Partial) -> str:
+        """Return the text of the whole open segment: settled windows, then a partial."""
         text, words, stop = self._joined()
         if not text:
-            return partial.text
-        newest = Window(self.partial_from, self.partial_until, partial.job_id, partial)
-        return _join(text, words, stop, newest)[0]
+            return result.text
+        return _join(text, words, stop, Window(partial.start, partial.stop, result.job_id, result))[0]
 
     def _joined(self) -> tuple[str, tuple[Word, ...], int]:
         text, stop = "", self.start

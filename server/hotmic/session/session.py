@@ -31,7 +31,7 @@ from hotmic.events import (
 )
 from hotmic.policies.policy import Policy
 from hotmic.session.planner import Planner, SessionSettings
-from hotmic.session.segment import Segment
+from hotmic.session.segment import Partial, Segment
 from hotmic.session.state import TRANSITIONS, State, Trigger
 from hotmic.values import (
     SAMPLE_RATE,
@@ -150,9 +150,10 @@ class Session:
         for segment in self._segments:
             if segment.take(result):
                 break
-            if segment.partial_job == result.job_id:
+            partial = segment.take_partial(result.job_id)
+            if partial is not None:
                 if segment.end is None and not result.error_code:
-                    self._tell_partial(segment, result, now=now)
+                    self._tell_partial(segment, result, partial, now=now)
                 return
         self._tell_finals(now=now)
 
@@ -320,8 +321,8 @@ class Session:
 
     # telling
 
-    def _tell_partial(self, segment: Segment, result: DecodeResult, *, now: float) -> None:
-        segment.policy.receive_hypothesis(segment.hypothesis(result))
+    def _tell_partial(self, segment: Segment, result: DecodeResult, partial: Partial, *, now: float) -> None:
+        segment.policy.receive_hypothesis(segment.hypothesis(result, partial))
         stable, unstable = segment.policy.stable, segment.policy.unstable
         text = stable + unstable
         if not text.strip() or self._segments[0] is not segment:
@@ -334,7 +335,7 @@ class Session:
             stable=stable,
             unstable=unstable,
             language=result.language,
-            lag=now - segment.partial_at,
+            lag=now - partial.asked_at,
             cadence=self.cadence,
         )
 

@@ -40,7 +40,7 @@ class WorkerProcess:
         *,
         heartbeat_timeout: float = 5.0,
         load_timeout: float = 60.0,
-        decode_timeout: float = 60.0,
+        decode_timeout: float = 120.0,
         stop_timeout: float = 2.0,
     ) -> None:
         self._heartbeat_timeout, self._load_timeout = heartbeat_timeout, load_timeout

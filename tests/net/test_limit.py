@@ -1,0 +1,9 @@
+from hotmic.net.limit import Limit
+
+
+def test_the_limit_is_exact_and_per_key() -> None:
+    limit = Limit(2)
+    assert [limit.enter("a"), limit.enter("a"), limit.enter("a"), limit.enter("b")] == [True, True, False, True]
+    limit.leave("a")
+    assert limit.enter("a")
+    assert not limit.enter("a")

@@ -1,0 +1,22 @@
+import pytest
+
+from hotmic.errors import BadField
+from hotmic.net.listener import Wish, parse_target
+
+
+def test_targets() -> None:
+    assert parse_target("/") == Wish()
+    wish = parse_target("/ws/audio?channel=room-1&session=alice&sample_rate=48000&other=x")
+    assert wish == Wish(channel="room-1", session="alice", sample_rate=48000)
+
+
+@pytest.mark.parametrize(
+    "query", ["channel=a/b", "session=", "session=a b", "sample_rate=3999", "sample_rate=１６０００"]
+)
+def test_bad_targets_name_the_parameter(query: str) -> None:
+    name = query.partition("=")[0]
+    if query == "session=":
+        assert parse_target(f"/?{query}") == Wish()
+        return
+    with pytest.raises(BadField, match=name):
+        parse_target(f"/?{query}")
