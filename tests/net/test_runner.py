@@ -1,66 +1,13 @@
 """The shell in virtual time, with the echo engine behind it: many sessions, exact texts."""
 
 import asyncio
-from collections.abc import Callable, Sequence
 
 import virtual_time
-from hotmic.audio.segmenter import Segmenter
-from hotmic.audio.vad_seed import SeedVad
 from hotmic.commands import EndAudio, SessionOptions, StopRecording
-from hotmic.config.model import Bundled, ModelSpec
 from hotmic.engines import echo
-from hotmic.errors import EngineFailed
 from hotmic.events import ErrorRaised, Event, FinalTranscribed
-from hotmic.metrics import Metrics
-from hotmic.net.hub import Hub
 from hotmic.net.runner import Runner
-from hotmic.policies.local_agreement import LocalAgreement
-from hotmic.scheduler.scheduler import Scheduler
-from hotmic.session.planner import SessionSettings
-from hotmic.session.session import Session
-from hotmic.values import (
-    SAMPLE_RATE,
-    Capabilities,
-    DecodeJob,
-    DecodeResult,
-    LoadMode,
-    LoadProgress,
-    ModelStatus,
-)
-
-SPEC = ModelSpec(id="echo", name="Echo", type="echo", source=Bundled(name="echo"), languages=("en",))
-
-
-class EchoPool:
-    """A pool whose worker is the echo engine itself; a batch takes ``delay`` of the loop's time."""
-
-    def __init__(self, *, delay: float = 0.05) -> None:
-        self.current: str | None = "echo"
-        self.delay, self.fails = delay, False
-        self.batches: list[int] = []
-        self._engine = echo.EchoEngine(SPEC, batch_size=8)
-
-    def capabilities(self, model_id: str) -> Capabilities:
-        return self._engine.capabilities
-
-    def status(self) -> list[ModelStatus]:
-        return []
-
-    async def load(self, model_id: str, *, mode: LoadMode, report: Callable[[LoadProgress], None]) -> ModelStatus:
-        raise AssertionError("not asked for here")
-
-    async def unload(self, model_id: str) -> None:
-        raise AssertionError("not asked for here")
-
-    async def decode(self, model_id: str, jobs: Sequence[DecodeJob]) -> list[DecodeResult]:
-        await asyncio.sleep(self.delay)
-        self.batches.append(len(jobs))
-        if self.fails:
-            raise EngineFailed("It failed.")
-        return self._engine.decode(jobs)
-
-    async def close(self) -> None:
-        """Nothing to end."""
+from net_support import EchoPool, build
 
 
 class Ear:
@@ -76,25 +23,6 @@ class Ear:
     @property
     def numbers(self) -> list[int]:
         return [int(n) for e in self.heard if isinstance(e, FinalTranscribed) for n in e.text.split()]
-
-
-def build_session(session_id: str, channel: str, options: SessionOptions) -> Session:
-    return Session(
-        session_id,
-        channel=channel,
-        settings=SessionSettings(),
-        options=options,
-        build_segmenter=lambda _: Segmenter(
-            SeedVad(), min_speech=1024, min_silence=9600, pre_roll=4800, hang_over=3200, max_segment=30 * SAMPLE_RATE
-        ),
-        build_policy=LocalAgreement,
-    )
-
-
-def build(pool: EchoPool) -> tuple[Runner, Hub]:
-    hub = Hub()
-    runner = Runner(pool=pool, hub=hub, scheduler=Scheduler(), metrics=Metrics(), build_session=build_session)
-    return runner, hub
 
 
 async def talk(runner: Runner, session_id: str, speaker: int, count: int) -> None:

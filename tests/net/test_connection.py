@@ -1,0 +1,256 @@
+"""A connection over a stand-in socket, in virtual time: order, limits, slow readers, tokens."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import virtual_time
+from hotmic.commands import SessionOptions
+from hotmic.config.registry import Registry
+from hotmic.dialects.audio import AudioDialect
+from hotmic.dialects.control import ControlDialect
+from hotmic.dialects.dialect import Frame
+from hotmic.engines import echo
+from hotmic.events import PartialTranscribed
+from hotmic.metrics import Metrics
+from hotmic.net.connection import Connection, PeerGoneError, Services
+from hotmic.net.control import Control
+from hotmic.net.limit import Limit
+from hotmic.net.security import Access, Grant, Tokens
+from net_support import EchoPool, build
+
+REGISTRY = "default: echo\nmodels:\n  - {id: echo, name: Echo, type: echo, languages: [en]}\n"
+
+
+ANYBODY = Grant()
+
+
+class FakePeer:
+    """A socket in memory; ``reads`` false is a client that never reads."""
+
+    def __init__(self, *, reads: bool = True) -> None:
+        self.address = "127.0.0.1"
+        self.reads = reads
+        self.sent: list[dict[str, Any]] = []
+        self.closed: tuple[int, str] | None = None
+        self._frames: asyncio.Queue[Frame | None] = asyncio.Queue()
+
+    def say(self, frame: Frame | dict[str, Any]) -> None:
+        self._frames.put_nowait(json.dumps(frame) if isinstance(frame, dict) else frame)
+
+    def leave(self) -> None:
+        self._frames.put_nowait(None)
+
+    async def receive(self) -> Frame:
+        frame = await self._frames.get()
+        if frame is None:
+            raise PeerGoneError
+        return frame
+
+    async def send(self, frame: Frame) -> None:
+        if not self.reads:
+            await asyncio.sleep(1e6)
+        self.sent.append(json.loads(frame))
+
+    async def close(self, code: int, reason: str) -> None:
+        self.closed = (code, reason)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [message["type"] for message in self.sent]
+
+
+class House:
+    """All services around an echo pool."""
+
+    def __init__(
+        self, folder: Path, *, tokens: Tokens | None = None, streams: int = 10, outbox_bytes: int = 1 << 20
+    ) -> None:
+        path = folder / "models.yaml"
+        path.write_text(REGISTRY)
+        self.runner, self.hub = build(EchoPool())
+        self.control = Control(
+            pool=EchoPool(),
+            registry=Registry.load(path),
+            runner=self.runner,
+            hub=self.hub,
+            options=SessionOptions(),
+            clock=lambda: 0.0,
+        )
+        self.services = Services(
+            hub=self.hub,
+            runner=self.runner,
+            control=self.control,
+            access=Access(host="127.0.0.1", tokens=tokens or Tokens({})),
+            metrics=Metrics(),
+            streams=Limit(streams),
+            outbox_items=256,
+            outbox_bytes=outbox_bytes,
+            slow_client=10.0,
+        )
+
+    def admit(
+        self,
+        peer: FakePeer,
+        *,
+        speaks: bool = False,
+        grant: Grant | None = ANYBODY,
+        channel: str = "c",
+    ) -> "asyncio.Task[None]":
+        dialect = AudioDialect() if speaks else ControlDialect()
+        connection = Connection(peer, dialect, self.services, grant=grant, channel=channel)
+        return asyncio.get_running_loop().create_task(connection.run())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def partial(text: str, segment: str = "s-1") -> PartialTranscribed:
+    return PartialTranscribed(
+        session_id="s", channel="c", segment_id=segment, text=text, stable="", unstable=text, language="en",
+        lag=0.1, cadence=0.3,
+    )  # fmt: skip
+
+
+def test_a_speaker_and_two_listeners_hear_the_same_final(folder: Path) -> None:
+    async def main() -> None:
+        house = House(folder)
+        speaker, ears = FakePeer(), [FakePeer(), FakePeer()]
+        tasks = [house.admit(speaker, speaks=True), *(house.admit(ear) for ear in ears)]
+        for number in range(10):
+            speaker.say(echo.chunk(number).tobytes())
+            await asyncio.sleep(0.1)
+        speaker.say({"type": "audio_end"})
+        await asyncio.sleep(2)
+        finals = [[m["text"] for m in peer.sent if m["type"] == "final_transcription"] for peer in (speaker, *ears)]
+        assert finals == [["0 1 2 3 4 5 6 7 8 9"]] * 3
+        assert ears[0].kinds[0] == "connected"
+        assert "recording_stopped" in ears[0].kinds
+        assert set(speaker.kinds) == {"realtime_transcription", "final_transcription"}
+        for peer in (speaker, *ears):
+            peer.leave()
+        await asyncio.gather(*tasks)
+        assert house.runner.session_count == 0
+        assert not house.hub.has("c")
+
+    virtual_time.run(main())
+
+
+def test_a_client_that_does_not_read_is_cut_and_others_are_not(folder: Path) -> None:
+    async def main() -> None:
+        house = House(folder)
+        slow, good = FakePeer(reads=False), FakePeer()
+        cut, stays = house.admit(slow), house.admit(good)
+        await asyncio.sleep(1)
+        for number in range(100):
+            house.hub.publish(partial(f"word {number}"), channel="c")
+        await asyncio.wait_for(cut, 15)
+        assert slow.closed is not None
+        assert slow.closed[0] == 1013
+        assert not stays.done()
+        assert good.sent[-1]["text"] == "word 99"
+        assert good.kinds.count("realtime_transcription") == 1, "stale partials were overwritten while they waited"
+        good.leave()
+        await stays
+
+    virtual_time.run(main())
+
+
+def test_too_many_waiting_bytes_cut_at_once(folder: Path) -> None:
+    async def main() -> None:
+        house = House(folder, outbox_bytes=20_000)
+        slow = FakePeer(reads=False)
+        cut = house.admit(slow)
+        await asyncio.sleep(0.1)
+        for number in range(30):
+            house.hub.publish(partial("x" * 1000, segment=f"s-{number}"), channel="c")
+        await asyncio.wait_for(cut, 2)
+        assert slow.closed is not None
+        assert slow.closed[0] == 1013
+
+    virtual_time.run(main())
+
+
+def test_streams_per_address_are_limited_and_given_back(folder: Path) -> None:
+    async def main() -> None:
+        house = House(folder, streams=1)
+        first, second, third = FakePeer(), FakePeer(), FakePeer()
+        one = house.admit(first, speaks=True)
+        first.say(bytes(3200))
+        await asyncio.sleep(0.1)
+        two = house.admit(second, speaks=True)
+        second.say(bytes(3200))
+        await asyncio.wait_for(two, 5)
+        assert second.sent[0]["code"] == "rate_limited"
+        assert second.sent[0]["retry_after_ms"] > 0
+        assert second.closed is not None
+        assert second.closed[0] == 1013
+        first.leave()
+        await one
+        three = house.admit(third, speaks=True)
+        third.say(bytes(3200))
+        await asyncio.sleep(0.1)
+        assert third.sent == []
+        third.leave()
+        await three
+
+    virtual_time.run(main())
+
+
+def test_a_token_must_come_within_ten_seconds(folder: Path) -> None:
+    async def main() -> None:
+        (folder / "tokens").write_text("alice:0123456789abcdef\n")
+        house = House(folder, tokens=Tokens.load(folder / "tokens"))
+        silent, late, wrong = FakePeer(), FakePeer(), FakePeer()
+        tasks = [house.admit(peer, grant=None) for peer in (silent, late, wrong)]
+        house.hub.publish(partial("secret"), channel="c")
+        wrong.say({"type": "authenticate", "token": "no"})
+        await asyncio.sleep(5)
+        late.say({"type": "authenticate", "token": "0123456789abcdef"})
+        await asyncio.sleep(10)
+        assert [peer.closed and peer.closed[0] for peer in (silent, late, wrong)] == [1008, None, 1008]
+        assert late.kinds == ["authenticated", "connected"]
+        assert [peer.sent[-1]["code"] for peer in (silent, wrong)] == ["not_authorized"] * 2
+        late.leave()
+        await asyncio.gather(*tasks)
+
+    virtual_time.run(main())
+
+
+def test_a_listener_may_not_speak_nor_control(folder: Path) -> None:
+    async def main() -> None:
+        house = House(folder)
+        grant = Grant(name="bob", scopes=("listen",))
+        speaker, controller = FakePeer(), FakePeer()
+        tasks = [house.admit(speaker, speaks=True, grant=grant), house.admit(controller, grant=grant)]
+        speaker.say(bytes(3200))
+        controller.say({"type": "start_recording", "request_id": 1})
+        await asyncio.gather(*tasks)
+        assert [peer.sent[-1]["code"] for peer in (speaker, controller)] == ["not_authorized"] * 2
+        assert house.runner.session_count == 0
+
+    virtual_time.run(main())
+
+
+def test_options_of_a_channel_reach_present_and_future_sessions(folder: Path) -> None:
+    async def main() -> None:
+        house = House(folder)
+        control, speaker = FakePeer(), FakePeer()
+        tasks = [house.admit(control), house.admit(speaker, speaks=True)]
+        control.say({"type": "configure", "language": "th", "request_id": "r"})
+        await asyncio.sleep(0.1)
+        assert control.sent[-1] == {"type": "configured", "language": "th", "request_id": "r"}
+        speaker.say({"type": "configure", "prompt": "a meeting"})
+        await asyncio.sleep(0.1)
+        assert speaker.sent[-1] == {"type": "configured", "language": "th", "prompt": "a meeting"}
+        for peer in (control, speaker):
+            peer.leave()
+        await asyncio.gather(*tasks)
+        assert house.control.options_of("c") == SessionOptions(), "an empty channel is forgotten"
+
+    virtual_time.run(main())
