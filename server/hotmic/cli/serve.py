@@ -12,6 +12,9 @@ from hotmic.config.settings import Settings, load_settings
 from hotmic.errors import ConfigError, HotmicError
 from hotmic.log import configure_log
 
+FILES = 16_384
+"""Open files asked for: the default limits allow 4,096 connections on each of the two sockets."""
+
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.", envvar="HOTMIC_CONFIG")]
 Models = Annotated[Path | None, typer.Option(help="The models.yaml to use.")]
 
@@ -58,8 +61,21 @@ def serve(
 
 def run(settings: Settings) -> int:
     """Run a daemon until a signal ends it; return the exit code."""
+    raise_file_limit()
     with asyncio.Runner(loop_factory=new_loop()) as runner:
         return runner.run(_serve(settings))
+
+
+def raise_file_limit() -> None:
+    """Allow as many open files as the system grants: every connection is one, and the usual soft limit is 1,024."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def new_loop() -> Any:

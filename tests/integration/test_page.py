@@ -1,0 +1,414 @@
+"""The web page in a real browser with a microphone that plays a recording."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from running import CLIPS, RunningDaemon, running_daemon
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+HOST = "captions.example.org"
+CLIP = "order_latte"
+FLAGS = (
+    "headless=new,no-sandbox,disable-gpu,disable-quic,no-first-run,disable-background-networking,"
+    "disable-component-update,disable-sync,use-fake-device-for-media-stream,use-fake-ui-for-media-stream"
+)
+LIMIT = 20_000.0
+"""Milliseconds for anything to appear; the machine may be busy."""
+MODELS = """
+default: demo-en
+models:
+  - {id: demo-en, name: Demo English, type: faster_whisper, source: {bundled: demo-en}, languages: [en],
+     compute_type: int8, min_window_s: 1, max_window_s: 20, vram_gb: 0.3,
+     notice: It knows a few words., phrases: [turn on the kitchen lights]}
+  - {id: second, name: Second model, type: faster_whisper, source: {bundled: demo-en}, languages: [th],
+     description: The same again., compute_type: int8, min_window_s: 1, max_window_s: 20, vram_gb: 0.3}
+"""
+
+
+@dataclass
+class Visit:
+    """A page, and what it did that nobody sees."""
+
+    page: Page
+    problems: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+
+@contextmanager
+def visiting(tmp_path: Path, url: str, *, clip: str = CLIP, connects: bool = True) -> Iterator[Visit]:
+    """Open the page in Chromium, which can reach this machine alone and hears a clip once recording starts."""
+    rules = f"--host-resolver-rules=MAP {HOST} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    microphone = f"--use-file-for-fake-audio-capture={with_silence(clip, tmp_path)}%noloop"
+    flags = [f"--{flag}" for flag in FLAGS.split(",")]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*flags, rules, microphone])
+        try:
+            context = browser.new_context(ignore_https_errors=True, viewport={"width": 1280, "height": 800})
+            page = context.new_page()
+            visit = Visit(page)
+            page.on("console", lambda m: visit.problems.append(m.text) if m.type in ("error", "warning") else None)
+            page.on("pageerror", lambda error: visit.problems.append(str(error)))
+            page.on("request", lambda request: visit.hosts.add(urlsplit(request.url).hostname or ""))
+            page.on("websocket", lambda ws: visit.hosts.add(urlsplit(ws.url).hostname or ""))
+            page.set_default_timeout(LIMIT)
+            expect.set_options(timeout=LIMIT)
+            page.goto(url)
+            if connects:
+                expect(page.locator("#state")).to_have_attribute("data-state", "connected")
+            yield visit
+        finally:
+            browser.close()
+
+
+def with_silence(clip: str, folder: Path) -> Path:
+    """Return a copy of a clip between silences: a browser may miss the first 70 ms of its microphone."""
+    with wave.open(str(CLIPS / f"{clip}.wav")) as file:
+        parameters, frames = file.getparams(), file.readframes(file.getnframes())
+    path = folder / f"{clip}.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams(parameters)
+        file.writeframes(bytes(parameters.framerate) + frames + bytes(4 * parameters.framerate))
+    return path
+
+
+def text_of(clip: str = CLIP) -> str:
+    return str(json.loads((CLIPS / "clips.json").read_text())[clip]["text"])
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(s.getsockname()[1]) for s in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def say(page: Page) -> None:
+    """Record until the clip's text stands there as a final, then stop."""
+    page.get_by_role("button", name="Record").click()
+    expect(page.locator("#partials .text")).to_have_text(re.compile(r"\w"))
+    expect(page.locator("#finals .text")).to_have_text([text_of()])
+    expect(page.locator("#partials .text")).to_have_count(0)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Record")).to_be_enabled()
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
+    folder = tmp_path_factory.mktemp("daemon")
+    (folder / "models.yaml").write_text(MODELS)
+    with running_daemon(folder, "--models", str(folder / "models.yaml"), "--allow-null-origin") as running:
+        yield running
+
+
+def test_spoken_words_stand_on_the_page(daemon: RunningDaemon, tmp_path: Path) -> None:
+    with visiting(tmp_path, daemon.http) as visit:
+        page = visit.page
+        page.get_by_role("button", name="Record").click()
+        partial = page.locator("#partials .text")
+        expect(partial).to_have_text(re.compile(r"\w"))
+        grey, before = partial.evaluate("e => getComputedStyle(e.lastChild).color"), partial.bounding_box()
+        final = page.locator("#finals .text")
+        expect(final).to_have_text([text_of()])
+        after = final.bounding_box()
+        assert before is not None
+        assert after is not None
+        assert (before["x"], before["y"], before["height"]) == (after["x"], after["y"], after["height"])
+        assert final.evaluate("e => getComputedStyle(e).color") != grey
+        assert final.get_attribute("lang") == "en"
+        assert page.locator("#finals").get_attribute("aria-live") == "polite"
+        assert page.locator("#partials").get_attribute("aria-live") == "off"
+        expect(page.locator("#latency")).to_have_text(re.compile(r"^\d+ ms$"))
+        expect(page.locator("#devices option")).not_to_have_count(1)
+        page.get_by_role("button", name="Stop").click()
+        expect(page.get_by_role("button", name="Record")).to_be_enabled()
+    assert visit.problems == []
+    assert visit.hosts == {"127.0.0.1"}
+
+
+def test_the_end_of_a_sentence_survives_stop(daemon: RunningDaemon, tmp_path: Path) -> None:
+    """Stop while the last word still sounds in the worklet: what was heard so far comes out, then the page is idle."""
+    with visiting(tmp_path, daemon.http, clip="three_sentences") as visit:
+        page = visit.page
+        page.get_by_role("button", name="Record").click()
+        expect(page.locator("#partials .text")).to_have_text(re.compile("meeting starts"))
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator("#finals .text")).to_have_text(
+            ["good morning everyone", re.compile("^the meeting starts")], timeout=5000
+        )
+        expect(page.get_by_role("button", name="Record")).to_be_enabled()
+        expect(page.locator("#partials .text")).to_have_count(0)
+    assert visit.problems == []
+
+
+def test_export_and_clear(daemon: RunningDaemon, tmp_path: Path) -> None:
+    with visiting(tmp_path, daemon.http) as visit:
+        page = visit.page
+        expect(page.locator("#export-srt")).to_be_disabled()
+        say(page)
+        files = {}
+        for kind in ("TXT", "SRT", "VTT", "JSON"):
+            with page.expect_download() as download:
+                page.get_by_role("button", name=kind, exact=True).click()
+            assert download.value.suggested_filename.endswith(f".{kind.lower()}")
+            files[kind] = Path(download.value.path()).read_text("utf-8")
+        page.get_by_role("button", name="Clear").click()
+        expect(page.locator("#finals .text")).to_have_count(0)
+        expect(page.locator("#empty")).to_be_visible()
+    assert files["TXT"] == f"{text_of()}\n"
+    times = r"\d\d:\d\d:\d\d,\d{3} --> \d\d:\d\d:\d\d,\d{3}"
+    assert re.fullmatch(rf"1\n{times}\n{text_of()}\n\n", files["SRT"])
+    assert files["VTT"] == "WEBVTT\n\n" + files["SRT"].removeprefix("1\n").replace(",", ".")
+    (segment,) = json.loads(files["JSON"])["segments"]
+    assert (segment["text"], segment["model"]) == (text_of(), "demo-en")
+    assert [w["word"] for w in segment["words"]] == text_of().split()
+    assert 0 < segment["start"] < segment["end"] < 8
+
+
+def test_models_load_with_progress(daemon: RunningDaemon, tmp_path: Path) -> None:
+    with visiting(tmp_path, daemon.http) as visit:
+        page = visit.page
+        expect(page.locator("#models option")).to_have_text(["Demo English", "Second model"])
+        expect(page.locator("#limited-notice")).to_have_text("It knows a few words.")
+        expect(page.locator("#phrases li")).to_have_text(["turn on the kitchen lights"])
+        page.evaluate(
+            """() => {
+              globalThis.seen = [];
+              const [bar, label] = [document.getElementById("progress"), document.getElementById("loading-text")];
+              new MutationObserver(() => seen.push([bar.value, label.textContent]))
+                .observe(label, { childList: true, characterData: true, subtree: true });
+            }"""
+        )
+        page.locator("#models").select_option(label="Second model")
+        expect(page.locator("#model-about")).to_contain_text("Thai")
+        page.get_by_role("button", name="Load").click()
+        expect(page.locator("#loading")).to_be_visible()
+        expect(page.locator("#serving")).to_contain_text("Second model")
+        expect(page.locator("#loading")).to_be_hidden()
+        expect(page.locator("#limited")).to_be_hidden()
+        seen = page.evaluate("seen")
+        page.locator("#models").select_option(label="Demo English")
+        page.get_by_role("button", name="Load").click()
+        expect(page.locator("#serving")).to_contain_text("Demo English")
+        expect(page.locator("#limited")).to_be_visible()
+    assert any(text.startswith("Loading Second model") for _, text in seen)
+    shares = [share for share, _ in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] > 0.5
+    assert visit.problems == []
+
+
+def test_a_page_from_disk(daemon: RunningDaemon, tmp_path: Path) -> None:
+    address = f"{(ROOT / 'web' / 'index.html').as_uri()}?control={daemon.control}&audio={daemon.audio}"
+    with visiting(tmp_path, address) as visit:
+        say(visit.page)
+    assert visit.problems == []
+    assert visit.hosts <= {"127.0.0.1", ""}
+
+
+def test_two_pages_hear_the_same(daemon: RunningDaemon, tmp_path: Path) -> None:
+    with visiting(tmp_path, f"{daemon.http}?channel=pair") as visit:
+        listener = visit.page.context.new_page()
+        listener.goto(f"{daemon.http}?channel=pair")
+        stranger = visit.page.context.new_page()
+        stranger.goto(f"{daemon.http}?channel=elsewhere")
+        for page in (listener, stranger):
+            expect(page.locator("#state")).to_have_attribute("data-state", "connected")
+        say(visit.page)
+        expect(listener.locator("#finals .text")).to_have_text([text_of()])
+        expect(stranger.locator("#finals .text")).to_have_count(0)
+
+
+def test_text_is_never_markup(daemon: RunningDaemon, tmp_path: Path) -> None:
+    """What a transcript says goes in as text, with its language, and right to left where it is."""
+    with visiting(tmp_path, daemon.http) as visit:
+        result = visit.page.evaluate(
+            """() => {
+              const [paper, finals, partials] = [0, 0, 0].map(() => document.createElement("div"));
+              document.body.append(paper, finals, partials);
+              const transcript = new hotmic.Transcript({ paper, finals, partials });
+              const said = (segment_id, text, more) => transcript.receive({
+                type: "final_transcription", session_id: "s", segment_id, text, start: 1, end: 2, words: [],
+                timestamp: "2025-09-03T10:30:02.500Z", ...more });
+              said("1", "<img src=x onerror=alert(1)>", { language: "en" });
+              said("2", "สวัสดีครับ", { language: "th" });
+              said("3", "שלום עולם", { language: "he" });
+              said("2", "สวัสดีครับ ผมชื่อโจน", { language: "th" });
+              const lines = [...finals.querySelectorAll(".text")];
+              return {
+                images: finals.querySelectorAll("img").length,
+                texts: lines.map((line) => line.textContent),
+                languages: lines.map((line) => line.lang),
+                directions: lines.map((line) => line.matches(":dir(rtl)")),
+              };
+            }"""
+        )
+    assert result == {
+        "images": 0,
+        "texts": ["<img src=x onerror=alert(1)>", "สวัสดีครับ ผมชื่อโจน", "שלום עולם"],
+        "languages": ["en", "th", "he"],
+        "directions": [False, False, True],
+    }
+    assert visit.problems == []
+
+
+def test_long_segments_become_readable_cues(daemon: RunningDaemon, tmp_path: Path) -> None:
+    with visiting(tmp_path, daemon.http) as visit:
+        cut = "segment => hotmic.cuesOf(segment).map((cue) => [cue.start, cue.end, cue.text])"
+        spaced = segment_of([f"word{n}" for n in range(20)], " ")
+        joined = segment_of(["คำ"] * 20, "")
+        for segment, glue in ((spaced, " "), (joined, "")):
+            cues = visit.page.evaluate(cut, segment)
+            assert len(cues) > 2
+            assert glue.join(text for _, _, text in cues) == segment["text"]
+            assert all(end - start <= 6 and len(text) <= 84 for start, end, text in cues)
+        lost = {**spaced, "text": "quite another text"}
+        assert visit.page.evaluate(cut, lost) == [[0, 20, "quite another text"]]
+        short = visit.page.evaluate("s => hotmic.FORMATS.vtt.write([s])", {**segment_of(["<b>&"], " ")})
+        assert short.endswith("\n&lt;b&gt;&amp;\n\n")
+
+
+def segment_of(words: list[str], glue: str) -> dict[str, object]:
+    """Return a segment of one word a second."""
+    rows = [{"word": word, "start": n, "end": n + 1} for n, word in enumerate(words)]
+    return {"text": glue.join(words), "start": 0, "end": len(words), "words": rows}
+
+
+def test_the_page_says_that_the_daemon_is_gone_and_comes_back(tmp_path: Path) -> None:
+    names = ("--control-port", "--audio-port", "--http-port")
+    ports = [word for pair in zip(names, map(str, free_ports(3)), strict=True) for word in pair]
+    with running_daemon(tmp_path, *ports) as first, visiting(tmp_path, first.http) as visit:
+        page = visit.page
+        first.stop()
+        expect(page.locator("#state")).to_have_attribute("data-state", "reconnecting")
+        expect(page.get_by_role("alert")).to_contain_text("The connection to the daemon")
+        expect(page.get_by_role("button", name="Record")).to_be_disabled()
+        with running_daemon(tmp_path, *ports):
+            expect(page.locator("#state")).to_have_attribute("data-state", "connected")
+            expect(page.get_by_role("alert")).not_to_contain_text("The connection to the daemon")
+            say(page)
+
+
+def test_sound_is_kept_while_the_connection_is_down(tmp_path: Path) -> None:
+    """The daemon goes away before a word is said and is back after the last: the words come all the same."""
+    names = ("--control-port", "--audio-port", "--http-port")
+    ports = [word for pair in zip(names, map(str, free_ports(3)), strict=True) for word in pair]
+    with running_daemon(tmp_path, *ports) as first, visiting(tmp_path, first.http) as visit:
+        page = visit.page
+        first.process.kill()
+        first.process.wait()
+        expect(page.locator("#state")).to_have_attribute("data-state", "reconnecting")
+        # Recording begins while nobody listens, as it goes on when a connection is cut in mid recording.
+        page.evaluate("document.getElementById('record').disabled = false; document.getElementById('record').click()")
+        expect(page.locator("#clock")).to_have_text("0:04")
+        with running_daemon(tmp_path, *ports):
+            expect(page.locator("#finals .text")).to_have_text([text_of()])
+            page.get_by_role("button", name="Stop").click()
+            expect(page.get_by_role("button", name="Record")).to_be_enabled()
+
+
+def test_a_token_is_asked_for_and_taken(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("alice:0123456789abcdef\n")
+    with (
+        running_daemon(tmp_path, "--tokens", str(tokens)) as daemon,
+        visiting(tmp_path, daemon.http, connects=False) as visit,
+    ):
+        page = visit.page
+        expect(page.locator("#state")).to_have_attribute("data-state", "refused")
+        expect(page.get_by_role("alert")).to_contain_text("Enter a token")
+        page.get_by_label("Token").fill("wrong-wrong-wrong")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("Check the token")
+        page.get_by_label("Token").fill("0123456789abcdef")
+        page.keyboard.press("Enter")
+        expect(page.locator("#state")).to_have_attribute("data-state", "connected")
+        say(page)
+    assert visit.problems == []
+
+
+def test_behind_nginx_with_tls(tmp_path: Path) -> None:
+    settings = tmp_path / "hotmic.yaml"
+    settings.write_text(f"allowed_hosts: [{HOST}]\nauth: none\n")
+    with (
+        running_daemon(tmp_path, "--config", str(settings)) as daemon,
+        nginx_before(daemon, tmp_path) as port,
+        visiting(tmp_path, f"https://{HOST}:{port}/") as visit,
+    ):
+        assert visit.page.locator("#control").input_value() == f"wss://{HOST}:{port}/ws/control"
+        say(visit.page)
+        assert visit.page.request.get(f"https://127.0.0.1:{port}/metrics").status in (200, 403)
+    assert visit.problems == []
+    assert visit.hosts == {HOST}
+
+
+@contextmanager
+def nginx_before(daemon: RunningDaemon, folder: Path) -> Iterator[int]:
+    """Run the shipped nginx.conf with this test's ports and paths; yield the TLS port."""
+    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert nginx, "nginx is not installed"
+    plain, tls = free_ports(2)
+    key, certificate = folder / "privkey.pem", folder / "fullchain.pem"
+    made = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+    names = ("-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}")
+    subprocess.run([*made, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = "".join(f"{kind}_temp_path {folder / kind};" for kind in kinds)
+    swaps = {
+        "127.0.0.1:8765": urlsplit(daemon.control).netloc,
+        "127.0.0.1:8766": urlsplit(daemon.audio).netloc,
+        "127.0.0.1:8000": urlsplit(daemon.http).netloc,
+        "listen 80;": f"listen 127.0.0.1:{plain};",
+        "listen 443 ssl;": f"listen 127.0.0.1:{tls} ssl;",
+        f"/etc/ssl/{HOST}": str(folder),
+        "/run/nginx.pid": str(folder / "nginx.pid"),
+        "/var/log/nginx": str(folder),
+        "http {": f"http {{ {places}",
+    }
+    text = (ROOT / "deploy" / "nginx.conf").read_text()
+    text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    for old, new in swaps.items():
+        assert old in text, f"nginx.conf does not say {old!r}"
+        text = text.replace(old, new)
+    if os.geteuid() == 0:
+        text = f"user root;\n{text}"
+    (folder / "nginx.conf").write_text(text)
+    command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "start.log")]
+    process = subprocess.Popen([*command, "-g", "daemon off;"])
+    try:
+        wait_for_tls(tls, process, folder / "start.log")
+        yield tls
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def wait_for_tls(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    deadline = time.monotonic() + 10
+    while True:
+        assert process.poll() is None, log.read_text()
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1) as plain, context.wrap_socket(plain):
+                return
+        except OSError:
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
