@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from hotmic.cli import main  # noqa: E402
+from hotmic.cli import main
 
 if __name__ == "__main__":
     main()

@@ -23,9 +23,10 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "server")]
 
+from jiwer import process_words
+
 from demo_model import augment, evaluate, people
 from demo_model.voices import Espeak, Speakers
-from jiwer import process_words
 from running import RunningDaemon, calling, running_daemon
 
 LEAD_S, TAIL_S = 0.6, 0.6
