@@ -145,6 +145,9 @@ class Daemon:
             HotmicError: It cannot be served; the daemon goes on without a model, and the status says why.
         """
         await self.pool.load(self.default_model, mode="beside", report=_log_progress)
+        spec = self.control.registry.get(self.default_model)
+        if spec.notice:
+            log.info(spec.notice, try_saying=list(spec.phrases))
 
     async def close(self) -> None:
         """Stop: refuse new connections, finalise what is being said, tell the finals, end the workers."""

@@ -30,7 +30,7 @@ def test_demo_shows_partials_turning_into_finals() -> None:
     assert f"✔ {TEXTS['order_latte']}" in done.stdout
     partials = [line for line in done.stdout.splitlines() if line.startswith("…")]
     assert len(partials) >= 3
-    assert "hotmic pull small" in " ".join(done.stdout.split())
+    assert "hotmic serve --model small" in " ".join(done.stdout.split())
 
 
 def test_an_unknown_clip_is_a_usage_error() -> None:
@@ -83,7 +83,7 @@ def test_the_terminal_client_prints_the_right_text(tmp_path: Path) -> None:
         uris = ("--uri-control", daemon.control, "--uri-audio", daemon.audio)
         done = run(client, "--file", str(CLIPS / "order_latte.wav"), *uris, cwd=tmp_path)
         assert (done.returncode, done.stdout.strip()) == (0, TEXTS["order_latte"]), done.stderr
-        assert "hotmic pull small" in done.stderr
+        assert "hotmic serve --model small" in done.stderr
         lines = run(client, "--file", str(CLIPS / "timer.wav"), "--json", "--speed", "2", *uris).stdout.splitlines()
         kinds = [json.loads(line)["type"] for line in lines]
         assert kinds.index("realtime_transcription") < kinds.index("final_transcription")

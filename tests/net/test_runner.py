@@ -119,6 +119,19 @@ def test_stop_returns_after_the_last_final() -> None:
     virtual_time.run(main())
 
 
+def test_no_speech_is_in_the_status_until_somebody_speaks() -> None:
+    async def main() -> None:
+        runner, _ = build(EchoPool())
+        session = runner.open_session("c", SessionOptions(), owner=lambda _: None)
+        for _ in range(12):
+            runner.receive_audio(session, bytes(32_000), encoding="pcm16", sample_rate=None)
+        assert list(runner.warnings) == ["no_speech"]
+        await talk(runner, session, 0, 5)
+        assert not runner.warnings
+
+    virtual_time.run(main())
+
+
 def test_slow_processing_is_warned_about_once() -> None:
     async def main() -> None:
         runner, hub = build(EchoPool(delay=1.5))

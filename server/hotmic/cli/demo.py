@@ -88,6 +88,7 @@ async def _speak(console: Console, addresses: dict[str, str], clips: list[Path])
         greeting = client.connected
         if greeting.get("notice"):
             console.print(greeting["notice"], style="yellow")
+            console.print("Phrases to try: " + "; ".join(greeting["phrases"]), style="yellow")
         for clip in clips:
             console.print(f"[dim]speaking {clip.name} in real time[/dim]")
             finals += await _caption(console, client, clip)

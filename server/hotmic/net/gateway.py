@@ -20,8 +20,8 @@ from hotmic.net.control import Control
 from hotmic.net.security import Access
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; worker-src 'self' data: blob:; "
-    "script-src 'self' data: blob:; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; worker-src 'self'; "
+    "script-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 )
 
 

@@ -7,7 +7,15 @@ import structlog
 
 from hotmic.commands import Command, SessionOptions, StartRecording, StopRecording
 from hotmic.errors import EngineFailed, HotmicError, ModelUnavailable, Overloaded
-from hotmic.events import ErrorRaised, Event, FinalTranscribed, PartialTranscribed, RecordingStopped, WarningRaised
+from hotmic.events import (
+    ErrorRaised,
+    Event,
+    FinalTranscribed,
+    PartialTranscribed,
+    RecordingStopped,
+    SpeechStarted,
+    WarningRaised,
+)
 from hotmic.metrics import Metrics
 from hotmic.net.hub import Hub
 from hotmic.scheduler.scheduler import Batch, Scheduler
@@ -18,6 +26,8 @@ SLOW = 1.0
 """Seconds of waiting for a text past which the daemon says that it is slower than real time."""
 SLOW_EVERY = 30.0
 """Seconds between two such warnings."""
+
+NO_SPEECH = "no_speech"
 
 log = structlog.get_logger(__name__)
 
@@ -207,6 +217,10 @@ class Runner:
                 self._resolve_stop(session_id)
             case WarningRaised(code=code, message=message):
                 log.warning(message, code=code, session=session.session_id)
+                if code == NO_SPEECH:
+                    self.warnings[code] = message
+            case SpeechStarted():
+                self.warnings.pop(NO_SPEECH, None)
             case ErrorRaised(code=code, message=message):
                 self._metrics.rejections.labels(code).inc()
                 log.warning(message, code=code, session=session.session_id)
@@ -271,7 +285,10 @@ class Runner:
 
     def _watch_pace(self, lag: float) -> None:
         now = self._now()
-        if lag <= SLOW or now - self._warned_slow_at < SLOW_EVERY:
+        if now - self._warned_slow_at < SLOW_EVERY:
+            return
+        if lag <= SLOW:
+            self.warnings.pop("slow", None)
             return
         self._warned_slow_at = now
         self.warn("slow", f"Processing is slower than real time: the newest text is {lag:.1f} s behind the audio.")
