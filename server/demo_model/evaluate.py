@@ -1,6 +1,7 @@
 """Evaluation of CTranslate2 directories on people and voices that were never trained on.
 
-Decodes as the server does: features of exactly the clip's length (no padding to 30 s), no timestamps, temperature 0.
+Decodes as the server does: features of about the clip's length (0.2 s of padding, not 30 s), no timestamps,
+temperature 0.
 """
 
 import json
@@ -27,6 +28,9 @@ from demo_model.tokenizer import Tokens
 from demo_model.voices import Speakers
 
 _STOCK_FRAMES = 3000
+_MARGIN = 20
+"""Frames of padding after every clip. Speech that is cut off at the very edge of the features is continued by guessing
+(67 % WER instead of 11 % on cut-off clips): 10 frames or more after it are what the model needs."""
 
 
 def build_sets(speakers: Speakers, held: Recordings | None, folder: Path, *, seed: int = 99) -> None:
@@ -98,7 +102,7 @@ class Listener:
 
     def transcribe(self, mel: NDArray[np.float16], *, beam: int = 1, frames: int = 0) -> str:
         """Return the text; ``frames`` pads with the value 0 as stock faster-whisper does."""
-        view = _view(mel, max(frames, padded_length(mel.shape[1])))
+        view = _view(mel, max(frames, padded_length(mel.shape[1] + _MARGIN)))
         result = self._model.generate(view, [self._prompt], beam_size=beam, max_length=200)[0]
         return self._tokens.text(result.sequences_ids[0])
 

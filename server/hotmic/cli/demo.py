@@ -94,9 +94,14 @@ async def _speak(console: Console, addresses: dict[str, str], clips: list[Path])
             finals += await _caption(console, client, clip)
     console.print(
         "\nThat was the whole way: WebSocket, voice detection, model, captions. Now speak yourself:\n"
-        "  hotmic serve          then open http://127.0.0.1:8000 and press Record"
+        f"  {_program()} serve          then open http://127.0.0.1:8000 and press Record"
     )
     return finals
+
+
+def _program() -> str:
+    """Return how this program was called, as it can be called again."""
+    return sys.argv[0] if Path(sys.argv[0]).stem == "hotmic" else "hotmic"
 
 
 async def _caption(console: Console, client: Any, clip: Path) -> int:
