@@ -27,6 +27,13 @@ def test_no_text_needs_no_guard() -> None:
     assert judge(hypothesis("", no_speech_probability=1.0, average_logprob=-9.0)) == ""
 
 
+def test_a_model_that_knows_silence_is_believed_alone() -> None:
+    sure = {"no_speech_probability": 0.4, "average_logprob": -0.1, "speech_probability": 1.0}
+    assert judge(hypothesis(**sure)) == ""
+    assert judge(hypothesis(**sure, no_speech_threshold=0.5)) == ""
+    assert judge(hypothesis(**sure, no_speech_threshold=0.3)) == "no_speech"
+
+
 @pytest.mark.parametrize(
     ("no_speech", "logprob", "vad", "verdict"),
     [(0.7, -1.1, 1.0, "no_speech"), (0.7, -0.9, 1.0, ""), (0.7, -0.9, 0.4, "no_speech"), (0.5, -1.1, 0.4, "")],

@@ -20,7 +20,16 @@ def test_floors_at_the_trap_step_aside(floor: float, n_mels: int) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "floor", "frames"),
-    [(0.5, 1, 100), (1, 1, 100), (1.01, 1, 200), (4, 1, 500), (4, 5, 500), (4, 7, 700), (8, 7, 1000), (4, 30, 3000)],
+    [
+        (0.5, 1, 100),
+        (0.9, 1, 100),
+        (0.91, 1, 200),
+        (4, 1, 500),
+        (4.9, 5, 500),
+        (5, 5, 1000),
+        (4, 7, 700),
+        (30, 30, 3000),
+    ],
 )
 def test_the_next_larger_bucket(seconds: float, floor: float, frames: int) -> None:
     assert bucket_frames(round(seconds * 16_000), floor=floor, n_mels=80) == frames

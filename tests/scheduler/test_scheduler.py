@@ -105,8 +105,8 @@ def test_a_session_that_is_gone_leaves_its_finals() -> None:
 
 def test_buckets_round_up() -> None:
     assert bucket(job(1, seconds=0.4))[1] == 1.0
-    assert bucket(job(1, seconds=5.0))[1] == 5.0
-    assert bucket(job(1, seconds=5.1))[1] == 10.0
+    assert bucket(job(1, seconds=4.9))[1] == 5.0
+    assert bucket(job(1, seconds=5.0))[1] == 10.0
     assert bucket(job(1, seconds=31.0))[1] == 30.0
 
 

@@ -55,6 +55,8 @@ class ModelSpec(Value, frozen=True, kw_only=True):
     """Shortest encoder window; 30 is the stock behaviour of padding everything to 30 s."""
     max_window_s: float = 28.0
     """Longest window of one decode."""
+    no_speech_threshold: float = 1.0
+    """A no-speech probability above this is believed whatever the text; 1: only with a second witness."""
     beam: int = 5
     """Beam of finals."""
     vram_gb: float = 0.0

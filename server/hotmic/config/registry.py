@@ -133,6 +133,7 @@ def _parse_model(field: Field, folder: Path) -> ModelSpec:
         "compute_type": lambda item: item.choice(get_args(ComputeType)),
         "min_window_s": lambda item: float(item.number(0.5, 30)),
         "max_window_s": lambda item: float(item.number(1, 30)),
+        "no_speech_threshold": lambda item: float(item.number(0, 1)),
         "beam": lambda item: item.integer(1, 20),
         "vram_gb": lambda item: float(item.number(0, 1000)),
         "sha256": lambda item: item.text(pattern="[0-9a-fA-F]{64}", allowed="64 hexadecimal digits").lower(),

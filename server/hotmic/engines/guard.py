@@ -88,6 +88,8 @@ class Hypothesis(Value, frozen=True, kw_only=True):
     average_logprob: float
     speech_probability: float
     """The VAD's opinion."""
+    no_speech_threshold: float = 1.0
+    """A no-speech probability above this needs no second witness; models differ in how well they know silence."""
 
 
 def judge(hypothesis: Hypothesis) -> Guard:
@@ -107,6 +109,8 @@ def judge(hypothesis: Hypothesis) -> Guard:
 
 def is_silence(hypothesis: Hypothesis) -> bool:
     """Return whether the model itself doubts that anything was said; a doubting VAD is a second witness."""
+    if hypothesis.no_speech_probability > hypothesis.no_speech_threshold:
+        return True
     if hypothesis.no_speech_probability <= NO_SPEECH:
         return False
     return hypothesis.average_logprob < UNLIKELY or hypothesis.speech_probability < DOUBTFUL

@@ -246,6 +246,7 @@ class WhisperEngine:
             no_speech_probability=item.no_speech_prob,
             average_logprob=mean if math.isfinite(mean) else 0.0,
             speech_probability=row.job.speech_probability,
+            no_speech_threshold=self._spec.no_speech_threshold,
         )
 
     def _decode_loops(self, batch: Batch, hypotheses: list[guard.Hypothesis], verdicts: list[guard.Guard]) -> None:
