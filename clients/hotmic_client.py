@@ -10,9 +10,9 @@ async with Client() as client:
 
 import asyncio
 import base64
-import contextlib
 import itertools
 import json
+import uuid
 import wave
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -64,7 +64,8 @@ class Client:
         wait: float = 30.0,
     ) -> None:
         self.connected: Event = {}
-        self._uris = [_with_query(uri, channel=channel) for uri in (control, audio)]
+        self.session = f"client-{uuid.uuid4().hex[:12]}"
+        self._uris = [_with_query(control, channel=channel), _with_query(audio, channel=channel, session=self.session)]
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._wait = wait
         self._control: ClientConnection | None = None
@@ -90,20 +91,24 @@ class Client:
             ClientError: Unreachable or refused.
         """
         try:
-            self._control, self._audio = [
-                await connect(uri, additional_headers=self._headers, compression=None) for uri in self._uris
-            ]
+            self._control = await connect(self._uris[0], additional_headers=self._headers, compression=None)
+            self._audio = await connect(self._uris[1], additional_headers=self._headers, compression=None)
             self.connected = json.loads(await asyncio.wait_for(self._control.recv(), self._wait))
-        except InvalidStatus as error:
-            raise _refused(error) from error
         except (OSError, WebSocketException) as error:
-            raise ClientError("unreachable", f"No daemon answers at {self._uris[0]} and {self._uris[1]}.") from error
-        except TimeoutError as error:
-            raise ClientError("timeout", "The daemon does not greet.") from error
+            await self.close()
+            raise self._explain(error) from error
         self._listeners = [
             asyncio.create_task(self._listen(self._control)),
             asyncio.create_task(self._listen_for_errors(self._audio)),
         ]
+
+    def _explain(self, error: Exception) -> ClientError:
+        if isinstance(error, InvalidStatus):
+            return _refused(error)
+        if isinstance(error, TimeoutError):
+            return ClientError("timeout", "The daemon does not answer.")
+        addresses = " and ".join(uri.partition("?")[0] for uri in self._uris)
+        return ClientError("unreachable", f"No daemon answers at {addresses}.")
 
     async def close(self) -> None:
         """Disconnect."""
@@ -216,13 +221,14 @@ class Client:
         speaking = asyncio.create_task(self._speak(pcm, rate, speed))
         try:
             async for event in self.events():
+                if event.get("session_id", self.session) != self.session:
+                    continue
                 yield event
                 if event["type"] == "recording_stopped":
                     break
         finally:
             speaking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await speaking
+            await asyncio.gather(speaking, return_exceptions=True)
 
     async def _speak(self, pcm: bytes, rate: int, speed: float) -> None:
         loop = asyncio.get_running_loop()
@@ -259,11 +265,16 @@ class Client:
 
     async def _listen_for_errors(self, socket: ClientConnection) -> None:
         """Read the audio socket: transcripts are heard on the other one, errors about the audio only here."""
-        with contextlib.suppress(ConnectionClosed):  # sending on it tells
+        try:
             async for frame in socket:
                 event = json.loads(frame)
                 if event["type"] == "error":
                     await self._events.put(event)
+            raise ClientError("closed", "The daemon closed the connection.")
+        except ConnectionClosed as error:
+            self._tell_all(_gone(error))
+        except ClientError as error:
+            self._tell_all(error)
 
     def _tell_all(self, error: ClientError) -> None:
         for answers in self._answers.values():

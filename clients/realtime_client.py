@@ -174,6 +174,8 @@ async def transcribe_microphone(client: Client, device: str) -> AsyncIterator[Ev
         ended = asyncio.create_task(end_on_interrupt(client, speaking))
         try:
             async for event in client.events():
+                if event.get("session_id", client.session) != client.session:
+                    continue
                 yield event
                 if ended.done() and event["type"] == "recording_stopped":
                     break

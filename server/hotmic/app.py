@@ -35,6 +35,9 @@ from hotmic.worker.pool import LocalPool
 REGISTRY_POLL = 1.0
 """Seconds between two looks at models.yaml."""
 
+FILE_SILENCE = 86_400.0
+"""Seconds without audio that end a segment of a file: reading it may take as long as it likes."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -213,7 +216,7 @@ def build_runner(settings: Settings, pool: LocalPool, hub: Hub, metrics: Metrics
     numbers = SessionSettings(
         partials=partials,
         cadence=settings.partial_cadence_ms / 1000,
-        wire_silence=settings.wire_silence_ms / 1000,
+        wire_silence=settings.wire_silence_ms / 1000 if partials else FILE_SILENCE,
         ring=settings.ring_s,
     )
 

@@ -137,7 +137,7 @@ def test_shipped_registry() -> None:
         assert registry.get(alias).id == alias.removesuffix(".pt")
     demo = registry.get("demo-en")
     assert demo.source == Bundled(name="demo-en")
-    assert (demo.min_window_s, demo.max_window_s) == (1, 20)
+    assert (demo.min_window_s, demo.max_window_s) == (1, 19)
     assert all(spec.vram_gb > 0 and spec.description for spec in registry.specs)
 
 

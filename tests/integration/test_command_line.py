@@ -96,6 +96,22 @@ def test_the_terminal_client_prints_the_right_text(tmp_path: Path) -> None:
     assert (gone.returncode, "unreachable" in gone.stderr) == (1, True)
 
 
+def test_two_clients_in_one_channel_print_their_own_words(tmp_path: Path) -> None:
+    with running_daemon(tmp_path) as daemon:
+        client = str(ROOT / "clients" / "realtime_client.py")
+        uris = ("--uri-control", daemon.control, "--uri-audio", daemon.audio)
+        names = ("timer", "three_sentences")
+        both = [
+            subprocess.Popen(
+                [sys.executable, client, "--file", str(CLIPS / f"{name}.wav"), *uris], stdout=subprocess.PIPE, text=True
+            )
+            for name in names
+        ]
+        for name, process in zip(names, both, strict=True):
+            output, _ = process.communicate(timeout=120)
+            assert " ".join(output.split()) == TEXTS[name]
+
+
 def test_a_wrong_setting_names_its_place(tmp_path: Path) -> None:
     config = tmp_path / "hotmic.yaml"
     config.write_text("host: 127.0.0.1\nmin_silense_ms: 300\n")

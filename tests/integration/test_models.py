@@ -189,8 +189,9 @@ def test_sigterm_delivers_every_final(tmp_path: Path, registry: Path) -> None:
             running.process.send_signal(signal.SIGTERM)
             await control.hear("final_transcription")
             assert numbers(control) == list(range(20))
-            await control.socket.wait_closed()
-            assert control.socket.close_code == 1012
+            for caller in (control, audio):
+                await caller.socket.wait_closed()
+                assert caller.socket.close_code == 1012
 
     before = time.monotonic()
     asyncio.run(main())

@@ -2,9 +2,12 @@
 
 import asyncio
 
+import pytest
+
 import virtual_time
 from hotmic.commands import EndAudio, SessionOptions, StopRecording
 from hotmic.engines import echo
+from hotmic.errors import ShuttingDown
 from hotmic.events import ErrorRaised, Event, FinalTranscribed
 from hotmic.net.runner import Runner
 from net_support import EchoPool, build
@@ -101,6 +104,108 @@ def test_without_a_model_audio_waits_for_one() -> None:
         runner.receive_pool_change()
         await asyncio.sleep(1)
         assert ear.numbers == list(range(10))
+
+    virtual_time.run(main())
+
+
+def test_a_wished_name_never_gives_somebody_elses_session() -> None:
+    async def main() -> None:
+        runner, hub = build(EchoPool())
+        ear = Ear("c")
+        hub.join(ear)
+        wished = runner.open_session("c", SessionOptions(), owner=ear.heard.append, name="s-2")
+        others = [runner.open_session("d", SessionOptions(), owner=ear.heard.append) for _ in range(3)]
+        assert len({wished, *others}) == 4
+        await talk(runner, wished, 7, 10)
+        await asyncio.sleep(2)
+        assert ear.numbers == [7 * echo.SPEAKER_STRIDE + n for n in range(10)]
+
+    virtual_time.run(main())
+
+
+def test_a_name_that_comes_back_is_another_session() -> None:
+    async def main() -> None:
+        runner, hub = build(EchoPool())
+        ear = Ear("c")
+        hub.join(ear)
+        for speaker in range(2):
+            session = runner.open_session("c", SessionOptions(), owner=ear.heard.append, name="mic")
+            await talk(runner, session, speaker, 5)
+            runner.close_session(session)
+            await asyncio.sleep(0.3)
+        last = runner.open_session("c", SessionOptions(), owner=ear.heard.append, name="mic")
+        await asyncio.sleep(5)
+        await talk(runner, last, 2, 5)
+        await asyncio.sleep(2)
+        assert ear.numbers == [s * echo.SPEAKER_STRIDE + n for s in range(3) for n in range(5)]
+        segments = [e.segment_id for e in ear.heard if isinstance(e, FinalTranscribed)]
+        assert len(set(segments)) == 3
+
+    virtual_time.run(main())
+
+
+def test_a_departed_speaker_is_nobody_to_start_or_stop() -> None:
+    async def main() -> None:
+        runner, hub = build(EchoPool(delay=2.0))
+        ear = Ear("c")
+        hub.join(ear)
+        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        await talk(runner, session, 0, 10)
+        runner.close_session(session)
+        assert runner.session_count == 1, "its final is still to come"
+        assert runner.in_channel("c") == []
+        await asyncio.sleep(5)
+        assert ear.numbers == list(range(10))
+        runner.close_session(session)
+
+    virtual_time.run(main())
+
+
+def test_a_speaker_that_never_stops_does_not_hold_up_the_end() -> None:
+    async def main() -> None:
+        runner, hub = build(EchoPool())
+        ear = Ear("c")
+        hub.join(ear)
+        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        talking = asyncio.create_task(talk(runner, session, 0, 1000))
+        await asyncio.sleep(1.05)
+        await asyncio.wait_for(runner.finish(), 5)
+        assert ear.numbers == list(range(11))
+        with pytest.raises(ShuttingDown):
+            await talking
+        with pytest.raises(ShuttingDown):
+            runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+
+    virtual_time.run(main())
+
+
+def test_waiting_for_room_is_no_silence_on_the_wire() -> None:
+    """First seen as segments cut at a place that depended on the load."""
+
+    async def main() -> None:
+        runner, hub = build(EchoPool(delay=4.0))
+        ear = Ear("c")
+        hub.join(ear)
+        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        for number in range(900):
+            await runner.has_room(session, 0.1)
+            runner.receive_audio(session, echo.chunk(number).tobytes(), encoding="pcm16", sample_rate=None)
+        runner.receive_command(session, EndAudio())
+        await runner.finish()
+        finals = [e for e in ear.heard if isinstance(e, FinalTranscribed)]
+        assert ear.numbers == list(range(900))
+        assert [round(f.end - f.start) for f in finals][-1] > 0
+        assert len(finals) <= 5, "cut at the longest segment only"
+
+    virtual_time.run(main())
+
+
+def test_room_is_counted_at_the_rate_of_the_session() -> None:
+    async def main() -> None:
+        runner, _ = build(EchoPool())
+        session = runner.open_session("c", SessionOptions(sample_rate=8000), owner=lambda _: None)
+        assert runner.seconds_of(session, bytes(16_000), encoding="pcm16", sample_rate=None) == 1.0
+        assert runner.seconds_of(session, bytes(16_000), encoding="float32", sample_rate=4000) == 1.0
 
     virtual_time.run(main())
 

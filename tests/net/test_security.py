@@ -38,6 +38,8 @@ SOURCES = [
     ("evil.example", None, False),
     ("evil.example", "http://evil.example", False),
     (None, None, False),
+    ("[", None, False),
+    ("127.0.0.1", "http://[::1", False),
 ]
 
 

@@ -64,9 +64,9 @@ class Codec:
             return WrongSocket(f"'{kind}' belongs on the other socket.")
         if kind not in self._accepted:
             return UnknownType(f"Unknown message type '{kind[:64]}'. Known: {', '.join(self._accepted)}.")
-        if "base64" in reason:
+        if "base64" in reason and "$.data" in reason:
             return BadAudio("The field 'data' is not valid base64.")
-        return BadField(f"{reason}.")
+        return BadField(f"{reason[:200]}.")
 
 
 def request_id(frame: Frame) -> str | int | None:

@@ -17,7 +17,7 @@ from hotmic.net.control import Control, configured, failure, merge
 from hotmic.net.hub import Hub, wall_clock
 from hotmic.net.limit import Limit
 from hotmic.net.outbox import Outbox
-from hotmic.net.runner import Runner, seconds_of
+from hotmic.net.runner import Runner
 from hotmic.net.security import Access, Grant
 
 FIRST_MESSAGE = 10.0
@@ -98,6 +98,7 @@ class Connection:
         self._options: c.SessionOptions | None = None
         self._outbox = Outbox(max_items=services.outbox_items, max_bytes=services.outbox_bytes)
         self._closing: tuple[int, str] | None = None
+        self._is_over = False
         self._cut = asyncio.Event()
         self._log = log.bind(dialect=dialect.name, address=peer.address)
 
@@ -110,7 +111,8 @@ class Connection:
 
     def hear(self, event: e.Event, *, timestamp: str, key: str = "") -> None:
         """Take an event of the channel; a client that does not read is cut."""
-        if self.grant is None or ("listen" not in self.grant.scopes and isinstance(event, e.SessionEvent)):
+        private = isinstance(event, e.SessionEvent | e.WarningRaised | e.ErrorRaised)
+        if self.grant is None or (private and "listen" not in self.grant.scopes):
             return
         self._put(event, timestamp, key)
 
@@ -144,13 +146,14 @@ class Connection:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._is_over = True
             services.hub.leave(self)
-            self._leave_session()
-            services.control.forget_channel(self.channel)
-            services.metrics.connections.labels(self._dialect.name).dec()
             for task in tasks:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            self._leave_session()
+            services.control.forget_channel(self.channel)
+            services.metrics.connections.labels(self._dialect.name).dec()
         for outcome in outcomes:
             if isinstance(outcome, Exception) and not isinstance(outcome, PeerGoneError):
                 log_id = uuid.uuid4().hex[:12]
@@ -170,10 +173,11 @@ class Connection:
         await self._peer.close(code, reason)
 
     async def _read(self) -> None:
+        deadline = asyncio.get_running_loop().time() + FIRST_MESSAGE
         while self._closing is None:
             if self.grant is None:
                 try:
-                    async with asyncio.timeout(FIRST_MESSAGE):
+                    async with asyncio.timeout_at(deadline):
                         frame = await self._peer.receive()
                 except TimeoutError:
                     self._refuse(NotAuthorized("No token came; send it as a header or as the first message."), None)
@@ -198,7 +202,9 @@ class Connection:
 
     def _put(self, event: e.Event, timestamp: str, key: str) -> None:
         frame = self._dialect.encode(event, timestamp=timestamp)
-        if frame is not None and self._closing is None and not self._outbox.put(frame, key=key):
+        if frame is None or self._is_over or self._closing is not None:
+            return
+        if not self._outbox.put(frame, key=key):
             self._cut_slow()
 
     def _cut_slow(self) -> None:
@@ -211,7 +217,9 @@ class Connection:
         self._log.info("Refused.", code=error.code, reason=error.message)
         self.answer(failure(error, rid))
         if error.close_code is not None:
-            self.close(error.close_code, error.message[:120])
+            self.close(error.close_code, error.message[:100])
+        elif self.grant is None:
+            self.close(1008, "the first message must present a token")
 
     # what it says
 
@@ -231,6 +239,7 @@ class Connection:
                 self.move(channel)
                 self.answer(e.Subscribed(request_id=command.request_id, channel=channel))
             case c.EndAudio():
+                self.grant.require("speak")
                 self._services.runner.receive_command(self._open_session(), command)
             case c.Configure(options=options) if self.is_speaker:
                 self.grant.require("speak")
@@ -248,7 +257,7 @@ class Connection:
         runner, session_id = self._services.runner, self._open_session()
         for begin in range(0, max(1, len(command.data)), SLICE):
             piece = command.data[begin : begin + SLICE]
-            seconds = seconds_of(piece, encoding=command.encoding, sample_rate=command.sample_rate)
+            seconds = runner.seconds_of(session_id, piece, encoding=command.encoding, sample_rate=command.sample_rate)
             await runner.has_room(session_id, seconds)
             runner.receive_audio(session_id, piece, encoding=command.encoding, sample_rate=command.sample_rate)
             self._services.metrics.audio_seconds.inc(seconds)

@@ -1,6 +1,7 @@
 """What controllers ask: models, recording, options, status."""
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -71,6 +72,7 @@ class Control:
         self._channel_options: dict[str, c.SessionOptions] = {}
         self._clock, self._started = clock, clock()
         self._tasks: set[asyncio.Task[None]] = set()
+        runner.on_session_end = self.forget_channel
 
     def greeting(self) -> e.Connected:
         """Return what a new control connection hears first."""
@@ -91,6 +93,7 @@ class Control:
         """Drop the options of a channel nobody is in."""
         if not self._hub.has(channel) and not self._runner.in_channel(channel):
             self._channel_options.pop(channel, None)
+            self._hub.forget(channel)
 
     def receive(self, command: c.Command, asker: Asker) -> None:
         """Answer a command; slow ones answer later.
@@ -199,8 +202,8 @@ class Control:
 
     def _start(self, command: c.StartRecording, asker: Asker) -> None:
         channel = command.channel or asker.channel
+        sessions = self._sessions_of(channel, command.session)
         self._configure(channel, command.config)
-        sessions = self._runner.in_channel(channel, command.session)
         self._runner.start(sessions, command)
         if command.request_id is not None or not sessions:
             asker.answer(
@@ -211,7 +214,7 @@ class Control:
 
     async def _stop(self, command: c.StopRecording, asker: Asker) -> None:
         channel = command.channel or asker.channel
-        sessions = self._runner.in_channel(channel, command.session)
+        sessions = self._sessions_of(channel, command.session)
         await self._runner.stop(sessions, command)
         if command.request_id is not None or not sessions:
             asker.answer(
@@ -220,8 +223,16 @@ class Control:
                 )
             )
 
+    def _sessions_of(self, channel: str, name: str | None) -> list[str]:
+        sessions = self._runner.in_channel(channel, name)
+        if name is not None and not sessions:
+            raise BadField(f"There is no session '{name}' in the channel '{channel}'.")
+        return sessions
+
     def _configure(self, channel: str, options: c.SessionOptions) -> None:
         if options != c.SessionOptions():
+            if not self._hub.has(channel) and not self._runner.in_channel(channel):
+                raise BadField(f"Nobody is in the channel '{channel}'.")
             self._channel_options[channel] = merge(self.options_of(channel), options)
 
     def _require_control(self, asker: Asker) -> None:
@@ -242,6 +253,11 @@ class Control:
                 model_id = getattr(command, "model_id", "")
                 log.warning(error.message, code=error.code, model=model_id)
                 asker.answer(failure(error, command.request_id, model_id=model_id))
+            except Exception:
+                log_id = uuid.uuid4().hex[:12]
+                log.exception("A command failed.", log_id=log_id)
+                unexpected = e.ErrorRaised(code="internal", message="The command failed.", log_id=log_id)
+                asker.answer(msgspec.structs.replace(unexpected, request_id=command.request_id))
 
         task = asyncio.get_running_loop().create_task(guarded())
         self._tasks.add(task)

@@ -42,6 +42,10 @@ class Hub:
         if not members:
             del self._listeners[listener.channel]
 
+    def forget(self, channel: str) -> None:
+        """Start counting events anew when the channel comes back."""
+        self._event_ids.pop(channel, None)
+
     def has(self, channel: str) -> bool:
         """Return whether anybody hears a channel."""
         return channel in self._listeners

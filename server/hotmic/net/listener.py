@@ -126,7 +126,7 @@ class Listener:
                 ping_timeout=20,
                 close_timeout=2,
                 server_header=None,
-                logger=_QuietLogger(),
+                logger=_quiet_logger(),
             )
         except OSError as error:
             raise ConfigError(f"{self.name}_port: cannot listen on {host}:{port} ({error.strerror}).") from error
@@ -149,7 +149,7 @@ class Listener:
                         await asyncio.sleep(0.02)
             except TimeoutError:
                 log.warning("Connections did not close in time.", listener=self.name, count=len(self._open))
-            self._server.close(code=code, reason=reason)
+            await asyncio.gather(*(socket.close(code, reason) for socket in tuple(self._server.connections)))
             await self._server.wait_closed()
 
     def _check(self, socket: ServerConnection, request: Request) -> Response | None:
@@ -209,7 +209,7 @@ def _reply(status: http.HTTPStatus, code: str, message: str) -> Response:
     return Response(status.value, status.phrase, headers, body)
 
 
-def _QuietLogger() -> Any:  # noqa: N802
+def _quiet_logger() -> Any:
     import logging
 
     logger = logging.getLogger("hotmic.websockets")

@@ -1,12 +1,13 @@
 """The shell around sessions and scheduler: feed, drain, send, re-arm one timer."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 import structlog
 
 from hotmic.commands import Command, SessionOptions, StartRecording, StopRecording
-from hotmic.errors import EngineFailed, HotmicError, ModelUnavailable, Overloaded
+from hotmic.errors import EngineFailed, HotmicError, ModelUnavailable, Overloaded, ShuttingDown
 from hotmic.events import (
     ErrorRaised,
     Event,
@@ -20,13 +21,16 @@ from hotmic.metrics import Metrics
 from hotmic.net.hub import Hub
 from hotmic.scheduler.scheduler import Batch, Scheduler
 from hotmic.session.session import Session
-from hotmic.values import SAMPLE_RATE, DecodeResult, Pool
+from hotmic.session.state import State
+from hotmic.values import DecodeResult, Pool
 
 SLOW = 1.0
 """Seconds of waiting for a text past which the daemon says that it is slower than real time."""
 SLOW_EVERY = 30.0
 """Seconds between two such warnings."""
 
+ROOM_POLL = 0.25
+"""Seconds until a timer is looked at again whose session waits for room."""
 NO_SPEECH = "no_speech"
 
 log = structlog.get_logger(__name__)
@@ -62,7 +66,10 @@ class Runner:
         self._sessions: dict[str, Session] = {}
         self._owners: dict[str, Callable[[Event], None]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._stop_waiters: list[tuple[set[str], asyncio.Future[None]]] = []
+        self._stop_waiters: list[tuple[Counter[str], asyncio.Future[None]]] = []
+        self._waiting_for_room: Counter[str] = Counter()
+        self._is_closing = False
+        self.on_session_end: Callable[[str], None] = lambda _: None
         self._room: asyncio.Event = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._warned_slow_at = float("-inf")
@@ -84,11 +91,18 @@ class Runner:
         Raises:
             Overloaded: The daemon holds as many sessions as it may.
         """
+        if self._is_closing:
+            raise ShuttingDown("The daemon is stopping.")
         if len(self._sessions) >= self._max_sessions:
             raise Overloaded("The daemon holds as many speaking sessions as it may.", retry_after_ms=5000)
-        self._number += 1
-        session_id = name if name and name not in self._sessions else f"{name or 's'}-{self._number}"
+        session_id = name
+        while not session_id or session_id in self._sessions:
+            self._number += 1
+            session_id = f"{name or 's'}-{self._number}"
         session = self._build_session(session_id, channel, options)
+        if session_id == name:
+            self._number += 1
+            session.label = f"{name}-{self._number}"
         self._sessions[session_id] = session
         self._owners[session_id] = owner
         self._metrics.sessions.set(len(self._sessions))
@@ -97,7 +111,7 @@ class Runner:
 
     def receive_audio(self, session_id: str, data: bytes, *, encoding: str, sample_rate: int | None) -> None:
         """Feed one chunk into a session."""
-        session = self._sessions[session_id]
+        session = self._session(session_id)
         session.cadence = self.scheduler.cadence
         session.receive_audio(data, now=self._now(), encoding=encoding, sample_rate=sample_rate)
         self._drain(session)
@@ -105,30 +119,52 @@ class Runner:
     async def has_room(self, session_id: str, seconds: float, *, limit: float = 120.0) -> None:
         """Wait until a session's ring can take so much more audio; give up after ``limit`` seconds."""
         deadline = self._now() + limit
-        while (session := self._sessions.get(session_id)) is not None and not session.has_room(seconds):
-            self._room.clear()
-            try:
-                async with asyncio.timeout_at(deadline):
+        self._waiting_for_room[session_id] += 1
+        try:
+            async with asyncio.timeout_at(deadline):
+                while (session := self._sessions.get(session_id)) is not None and not session.has_room(seconds):
+                    self._room.clear()
                     await self._room.wait()
-            except TimeoutError:
-                return
+        except TimeoutError:
+            log.warning("A session's ring stayed full.", session=session_id)
+        finally:
+            self._waiting_for_room[session_id] -= 1
+            if not self._waiting_for_room[session_id]:
+                del self._waiting_for_room[session_id]
+
+    def seconds_of(self, session_id: str, data: bytes, *, encoding: str, sample_rate: int | None) -> float:
+        """Return how long a chunk lasts, at the rate it names or the session's."""
+        width = {"pcm16": 2, "float32": 4}.get(encoding, 1)
+        return len(data) / width / (sample_rate or self._session(session_id).wire_rate)
 
     def receive_command(self, session_id: str, command: Command) -> None:
         """Hand a command to a session."""
-        session = self._sessions[session_id]
+        session = self._session(session_id)
         session.receive_command(command, now=self._now())
         self._drain(session)
 
     def close_session(self, session_id: str) -> None:
         """The speaker is gone; what was said is still finalised and told."""
-        session = self._sessions[session_id]
+        session = self._sessions.get(session_id)
+        if session is None:
+            return
         session.receive_close(now=self._now())
         self.scheduler.forget(session_id)
         self._drain(session)
 
     def in_channel(self, channel: str, name: str | None = None) -> list[str]:
         """Return the ids of a channel's sessions, or the named one alone."""
-        return [s.session_id for s in self._sessions.values() if s.channel == channel and name in (None, s.session_id)]
+        return [
+            s.session_id
+            for s in self._sessions.values()
+            if s.channel == channel and name in (None, s.session_id) and s.state is not State.CLOSED
+        ]
+
+    def _session(self, session_id: str) -> Session:
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise ShuttingDown("The session has ended.")
+        return session
 
     def start(self, session_ids: list[str], command: StartRecording) -> None:
         """Start recording on sessions."""
@@ -137,17 +173,20 @@ class Runner:
 
     async def stop(self, session_ids: list[str], command: StopRecording) -> None:
         """Stop recording on sessions and wait until their last finals are told."""
-        waiting = set(session_ids)
-        if not waiting:
-            return
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._stop_waiters.append((waiting, done))
+        waiting: Counter[str] = Counter()
         for session_id in session_ids:
             self.receive_command(session_id, command)
-        await done
+            session = self._sessions.get(session_id)
+            if session is not None and session.pending_stops:
+                waiting[session_id] = session.pending_stops
+        if waiting:
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._stop_waiters.append((waiting, done))
+            await done
 
     async def finish(self) -> None:
-        """Finalise every session and wait until all finals are told."""
+        """Take no new sessions, finalise every one there is and wait until all finals are told."""
+        self._is_closing = True
         for session_id in tuple(self._sessions):
             self.close_session(session_id)
         while self._sessions:
@@ -192,12 +231,18 @@ class Runner:
         for event in session.events_to_send():
             self._publish(session, event)
         self._arm(session)
-        if session.is_finished:
-            self._sessions.pop(session.session_id, None)
-            self._owners.pop(session.session_id, None)
-            self._metrics.sessions.set(len(self._sessions))
+        if session.is_finished and self._sessions.get(session.session_id) is session:
+            self._forget(session)
         self._room.set()
         self._dispatch()
+
+    def _forget(self, session: Session) -> None:
+        del self._sessions[session.session_id], self._owners[session.session_id]
+        timer = self._timers.pop(session.session_id, None)
+        if timer is not None:
+            timer.cancel()
+        self._metrics.sessions.set(len(self._sessions))
+        self.on_session_end(session.channel)
 
     def _publish(self, session: Session, event: Event) -> None:
         if isinstance(event, ErrorRaised) and not event.segment_id:
@@ -227,10 +272,11 @@ class Runner:
 
     def _resolve_stop(self, session_id: str) -> None:
         for waiting, done in self._stop_waiters:
-            waiting.discard(session_id)
-            if not waiting and not done.done():
+            if waiting[session_id] > 0:
+                waiting[session_id] -= 1
+            if not waiting.total() and not done.done():
                 done.set_result(None)
-        self._stop_waiters = [entry for entry in self._stop_waiters if entry[0]]
+        self._stop_waiters = [entry for entry in self._stop_waiters if entry[0].total()]
 
     def _arm(self, session: Session) -> None:
         due = session.next_timer()
@@ -241,6 +287,11 @@ class Runner:
 
     def _fire(self, session: Session) -> None:
         del self._timers[session.session_id]
+        if self._waiting_for_room[session.session_id]:
+            # The wire is not silent: its audio waits for room in the ring.
+            loop = asyncio.get_running_loop()
+            self._timers[session.session_id] = loop.call_later(ROOM_POLL, self._fire, session)
+            return
         session.handle_timer(now=self._now())
         self._drain(session)
 
@@ -307,9 +358,3 @@ class Runner:
 
 def _failed(batch: Batch, error: HotmicError) -> list[DecodeResult]:
     return [DecodeResult(job_id=j.job_id, error_code=error.code, error_message=error.message) for j in batch.jobs]
-
-
-def seconds_of(data: bytes, *, encoding: str, sample_rate: int | None) -> float:
-    """Return how long a chunk lasts."""
-    width = {"pcm16": 2, "float32": 4}.get(encoding, 1)
-    return len(data) / width / (sample_rate or SAMPLE_RATE)

@@ -150,7 +150,7 @@ class Access:
             return
         if origin.lower().rstrip("/") in self._allowed_origins:
             return
-        page = urlsplit(origin).hostname or ""
+        page = _host_of_url(origin)
         if not (is_loopback(page) and is_loopback(name)) and page != name:
             raise NotAuthorized("This Origin is not allowed; add it to allowed_origins.")
 
@@ -202,7 +202,14 @@ def _is_address(host: str) -> bool:
 
 
 def _host_name(header: str) -> str:
-    return (urlsplit(f"//{header}").hostname or "").lower()
+    return _host_of_url(f"//{header}")
+
+
+def _host_of_url(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError as error:
+        raise NotAuthorized("The Host or Origin is malformed.") from error
 
 
 def _digest(token: str) -> bytes:

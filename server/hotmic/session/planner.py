@@ -82,7 +82,7 @@ class Planner:
     def _plan(self, segment: Segment, kind: DecodeKind, start: int, stop: int, deadline: float) -> str:
         self._number += 1
         job = DecodeJob(
-            job_id=f"{self._session_id}/{self._number}",
+            job_id=f"{segment.segment_id}/{self._number}",
             session_id=self._session_id,
             segment_id=segment.segment_id,
             kind=kind,

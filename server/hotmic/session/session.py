@@ -69,7 +69,7 @@ class Session:
         build_segmenter: Callable[[VadProfile], Segmenter],
         build_policy: Callable[[], Policy],
     ) -> None:
-        self.session_id = session_id
+        self.session_id = self.label = session_id
         self.channel = channel
         self.state = State.IDLE
         self.cadence = settings.cadence
@@ -104,8 +104,7 @@ class Session:
         match command:
             case StartRecording(config=config):
                 self._configure(config)
-                if self.state is not State.RECORDING:
-                    self._begin_recording(Trigger.START)
+                self._start()
             case StopRecording():
                 self._end_recording(Trigger.STOP, now=now)
             case EndAudio():
@@ -119,6 +118,8 @@ class Session:
         self, data: bytes, *, now: float, encoding: str = "pcm16", sample_rate: int | None = None
     ) -> None:
         """Take a chunk of mono audio as it came from the wire; a bad one becomes an ``ErrorRaised``."""
+        if self.state is State.CLOSED:
+            return
         if self.state is State.PAUSED:
             if not self._paused_told:
                 self._paused_told = True
@@ -196,6 +197,16 @@ class Session:
         return self.state is State.CLOSED and not self._segments and not self._stops
 
     @property
+    def wire_rate(self) -> int:
+        """Rate in hertz of audio that names none itself."""
+        return self._wire_rate
+
+    @property
+    def pending_stops(self) -> int:
+        """Recordings that ended and whose last finals are not told yet."""
+        return len(self._stops)
+
+    @property
     def is_settled(self) -> bool:
         """Whether no segment waits for its final."""
         return not self._segments
@@ -248,7 +259,7 @@ class Session:
     def _open_segment(self, boundary: SegmentStart) -> None:
         self._heard_speech = True
         self._segment_number += 1
-        name, start = f"{self.session_id}-{self._segment_number}", self._origin + boundary.start
+        name, start = f"{self.label}-{self._segment_number}", self._origin + boundary.start
         segment = Segment(name, start, self._recording, self._build_policy(), partial_until=start, noise=boundary.noise)
         self._segments.append(segment)
         self._tell(SpeechStarted, segment_id=name, start=start / SAMPLE_RATE)
@@ -269,6 +280,13 @@ class Session:
         return self._origin + self._segmenter.keep_from
 
     # recordings
+
+    def _start(self) -> None:
+        if self.state is State.RECORDING:
+            self._controlled = True
+            self._tell(RecordingStarted, is_controlled=True)
+        else:
+            self._begin_recording(Trigger.START)
 
     def _begin_recording(self, trigger: Trigger) -> None:
         self.state = TRANSITIONS[self.state, trigger]
@@ -344,8 +362,7 @@ class Session:
             segment = self._segments.popleft()
             if segment.failure is not None:
                 self._tell_failure(segment, segment.failure)
-            else:
-                self._tell_final(segment, now=now)
+            self._tell_final(segment, now=now)
         self._release()
         self._tell_stops()
 
