@@ -26,6 +26,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 CONTROL_URI = "ws://127.0.0.1:8765"
 AUDIO_URI = "ws://127.0.0.1:8766"
 CHUNK_S = 0.1
+EVENTS_LIMIT = 10_000
 
 Event = dict[str, Any]
 
@@ -52,6 +53,8 @@ class Client:
         token: Bearer token, where the daemon wants one.
         channel: Who hears this speaker.
         wait: Seconds to wait for the answer to a request.
+
+    ``dropped`` counts the events that were lost because ``events`` was not read.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Client:
         wait: float = 30.0,
     ) -> None:
         self.connected: Event = {}
+        self.dropped = 0
         self.session = f"client-{uuid.uuid4().hex[:12]}"
         self._uris = [_with_query(control, channel=channel), _with_query(audio, channel=channel, session=self.session)]
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -72,7 +76,7 @@ class Client:
         self._audio: ClientConnection | None = None
         self._numbers = itertools.count(1)
         self._answers: dict[str, asyncio.Queue[Event]] = {}
-        self._events: asyncio.Queue[Event | ClientError] = asyncio.Queue(maxsize=10_000)
+        self._events: asyncio.Queue[Event | ClientError] = asyncio.Queue(maxsize=EVENTS_LIMIT)
         self._listeners: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Client":
@@ -256,7 +260,7 @@ class Client:
                 if waiting is not None:
                     waiting.put_nowait(event)
                 else:
-                    await self._events.put(event)
+                    self._keep(event)
             raise ClientError("closed", "The daemon closed the connection.")
         except ConnectionClosed as error:
             self._tell_all(_gone(error))
@@ -269,7 +273,7 @@ class Client:
             async for frame in socket:
                 event = json.loads(frame)
                 if event["type"] == "error":
-                    await self._events.put(event)
+                    self._keep(event)
             raise ClientError("closed", "The daemon closed the connection.")
         except ConnectionClosed as error:
             self._tell_all(_gone(error))
@@ -279,8 +283,14 @@ class Client:
     def _tell_all(self, error: ClientError) -> None:
         for answers in self._answers.values():
             answers.put_nowait({"type": "error", "code": error.code, "message": str(error)})
-        if not self._events.full():
-            self._events.put_nowait(error)
+        self._keep(error)
+
+    def _keep(self, event: Event | ClientError) -> None:
+        """Queue for ``events``. The oldest goes when nobody reads: waiting would hold up the answers to requests."""
+        if self._events.full():
+            self._events.get_nowait()
+            self.dropped += 1
+        self._events.put_nowait(event)
 
 
 def read_wav(path: str | Path) -> tuple[int, bytes]:

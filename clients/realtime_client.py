@@ -9,8 +9,10 @@ Needs ``websockets``; for the microphone also ``sounddevice``.
 import argparse
 import asyncio
 import json
+import shutil
 import signal
 import sys
+import unicodedata
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -47,8 +49,28 @@ class Captions:
 
     def _rewrite(self, text: str) -> None:
         if self._rewrites:
-            print("\r" + text.ljust(self._width) + ("\r" if not text else ""), end="", flush=True)
-            self._width = len(text)
+            # A line that wraps cannot be rewritten, so of a long partial the end is shown.
+            line = fit(text, shutil.get_terminal_size().columns - 1)
+            blank = " " * max(0, self._width - width(line))
+            print(f"\r{line}{blank}" + ("" if line else "\r"), end="", flush=True)
+            self._width = width(line)
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: marks above and below letters none, CJK letters two."""
+    return sum(
+        2 if unicodedata.east_asian_width(c) in "WF" else unicodedata.category(c) not in ("Mn", "Me", "Cf")
+        for c in text
+    )
+
+
+def fit(text: str, columns: int) -> str:
+    """Return a text, or its end behind an ellipsis where it is too wide."""
+    if width(text) <= columns:
+        return text
+    while text and width(text) > columns - 1:
+        text = text[1:]
+    return "…" + text
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -143,6 +165,20 @@ def import_sounddevice() -> Any:
     return sounddevice
 
 
+def choose_rate(sounddevice: Any, device: int | str | None) -> int:
+    """Return 16 kHz, or the microphone's own rate where it cannot do that.
+
+    Raises:
+        ValueError: There is no such microphone.
+        sounddevice.PortAudioError: There is none at all.
+    """
+    try:
+        sounddevice.check_input_settings(device=device, samplerate=MIC_RATE, channels=1, dtype="int16")
+    except sounddevice.PortAudioError:
+        return int(sounddevice.query_devices(device, "input")["default_samplerate"])
+    return MIC_RATE
+
+
 async def transcribe_microphone(client: Client, device: str) -> AsyncIterator[Event]:
     """Speak the microphone until Ctrl-C and yield events."""
     sounddevice = import_sounddevice()
@@ -153,20 +189,17 @@ async def transcribe_microphone(client: Client, device: str) -> AsyncIterator[Ev
         loop.call_soon_threadsafe(chunks.put_nowait, bytes(data))
 
     try:
+        source = int(device) if device.isdigit() else device or None
+        rate = choose_rate(sounddevice, source)
         stream = sounddevice.RawInputStream(
-            samplerate=MIC_RATE,
-            blocksize=MIC_RATE // 10,
-            channels=1,
-            dtype="int16",
-            device=int(device) if device.isdigit() else device or None,
-            callback=take,
+            samplerate=rate, blocksize=rate // 10, channels=1, dtype="int16", device=source, callback=take
         )
     except (sounddevice.PortAudioError, ValueError) as error:
         raise ClientError("no_microphone", f"No usable microphone ({error}); see --list-devices.") from error
 
     async def speak() -> None:
         while True:
-            await client.send_audio(await chunks.get())
+            await client.send_audio(await chunks.get(), sample_rate=rate)
 
     with stream:
         print("Speak; Ctrl-C ends, and the last words still come.", file=sys.stderr)

@@ -1,0 +1,36 @@
+"""What the terminal client shows."""
+
+import pytest
+
+from realtime_client import Captions, fit, width
+
+
+@pytest.mark.parametrize(("text", "columns"), [("", 0), ("abc", 3), ("สวัสดีครับ", 7), ("日本", 4), ("e\u0301", 1)])
+def test_width_counts_columns(text: str, columns: int) -> None:
+    assert width(text) == columns
+
+
+def test_a_text_too_wide_keeps_its_end() -> None:
+    assert fit("one two", 7) == "one two"
+    assert fit("one two", 5) == "… two"
+    assert fit("日本語", 5) == "…本語"
+    assert fit("日本語", 4) == "…語", "half a letter is none"
+
+
+def test_a_final_replaces_its_partial(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "12")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    captions = Captions(as_json=False)
+    for text in ("สวัส", "good morning everyone"):
+        captions.show({"type": "realtime_transcription", "text": text})
+    captions.show({"type": "final_transcription", "text": "good"})
+    shown = capsys.readouterr().out
+    assert shown == "\rสวัส\r…g everyone\r           \rgood\n"
+
+
+def test_a_pipe_gets_finals_only(capsys: pytest.CaptureFixture[str]) -> None:
+    captions = Captions(as_json=False)
+    captions.show({"type": "realtime_transcription", "text": "go"})
+    captions.show({"type": "final_transcription", "text": "good"})
+    captions.show({"type": "warning", "code": "slow", "message": "Too slow."})
+    assert capsys.readouterr() == ("good\n", "warning: Too slow. (slow)\n")
