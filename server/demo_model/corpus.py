@@ -110,15 +110,17 @@ class ClipMaker:
         return Clip(features(whole.samples), whole.text, whole.words, start, end, whole.voice, truncated)
 
     def _synthetic(self) -> Utterance:
-        """Mostly sentences of the grammar, then orders, single words, and now and then two or more in a row."""
+        """Mostly sentences of the grammar, then orders, single words, numbers, and sometimes two or more in a row."""
         rng = self._rng
         kind = rng.random()
         if kind < 0.15:
             return self._speakers.say(grammar.order(rng), rng)
-        if kind < 0.30:
+        if kind < 0.28:
             return self._speakers.say(grammar.single(rng), rng)
+        if kind < 0.33:
+            return self._speakers.say(grammar.expand("digits_long" if rng.random() < 0.7 else "digits_any", rng), rng)
         utterance = self._speakers.say(grammar.sentence(rng), rng)
-        if kind < 0.40:
+        if kind < 0.46:
             limit = 19.0 if rng.random() < 0.15 else 9.0
             for _ in range(rng.randint(1, 4)):
                 following = self._speakers.say(grammar.expand("clause", rng), rng)

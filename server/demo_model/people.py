@@ -127,7 +127,7 @@ def digit_string(recordings: Recordings, rng: random.Random, count: int | None =
     """Concatenate digits of one speaker with random gaps, at one speed with a little wobble."""
     takes = recordings.digits[rng.choice(sorted(recordings.digits))]
     speed = rng.uniform(0.85, 1.15)
-    count = count or rng.choice((1, 1, 1, 2, 3, 4, 5, 6, 7))
+    count = count or rng.choice((1, 1, 1, 2, 3, 4, 5, 6, 7, 8))
     parts = [
         at_level(at_speed(rng.choice(takes), speed * rng.uniform(0.97, 1.03)), rng.uniform(0.4, 0.9))
         for _ in range(count)
@@ -182,12 +182,12 @@ def _one(recordings: Recordings, rng: random.Random) -> Utterance:
     kind = rng.random()
     if kind < 0.1 and recordings.orders and recordings.commands:
         return _pieces(recordings, rng)
-    if kind < 0.38 and recordings.orders:
+    if kind < 0.42 and recordings.orders:
         return _varied(rng.choice(recordings.orders), rng)
-    if kind < 0.60 and recordings.digits:
+    if kind < 0.66 and recordings.digits:
         return digit_string(recordings, rng)
-    if kind < 0.86 and recordings.commands:
+    if kind < 0.88 and recordings.commands:
         return _words(recordings.commands, rng, (1, 1, 1, 1, 2, 3))
-    if kind < 0.94 and recordings.keywords:
+    if kind < 0.95 and recordings.keywords:
         return _varied(rng.choice(recordings.keywords), rng)
     return _words(recordings.commands + recordings.keywords, rng, (2, 2, 3))

@@ -13,7 +13,7 @@ from demo_model.corpus import ClipMaker, save_clips, write_shards
 from demo_model.people import Recordings
 from demo_model.speech import RecipeError
 from demo_model.tokenizer import train_tokenizer
-from demo_model.voices import Espeak, Speakers
+from demo_model.voices import Espeak, Festival, Speakers
 
 SHIPPED = Path(__file__).resolve().parents[1] / "hotmic" / "models" / "demo-en"
 
@@ -83,7 +83,7 @@ def _make_shards(settings: PrepareSettings, number: int) -> None:
     """Make this process's part of the clips."""
     recordings, _ = load_people(settings)
     rng = random.Random(f"{settings.seed}/{number}")
-    maker = ClipMaker(Speakers(Espeak()), recordings, rng)
+    maker = ClipMaker(Speakers(Espeak(), Festival()), recordings, rng)
     count = settings.clips // settings.jobs
     write_shards(maker, settings.shards, f"{settings.seed}-{number}", clips=count)
 

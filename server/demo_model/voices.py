@@ -1,4 +1,4 @@
-"""Synthetic voices: espeak-ng in process (with word times) and flite as a program (without).
+"""Synthetic voices: espeak-ng in process and festival through a pipe (with word times), flite as a program (without).
 
 Voices, not only sentences, are held out: ``HELD_*`` never occurs in training.
 """
@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import wave
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +29,24 @@ VARIANTS = listed(
 HELD_VARIANTS = listed("f5 m7 Andy linda Michael Alicia victor steph3")
 FLITE_VOICES = ("slt", "awb", "kal", "kal16")
 HELD_FLITE_VOICES = ("rms",)
+FESTIVAL_VOICES = ("kal_diphone", "ked_diphone", "cmu_us_slt_arctic_hts")
 
 _WORD_EVENT = 1
 _SYNCHRONOUS = 1
 _RATE, _VOLUME, _PITCH, _RANGE, _WORD_GAP = 1, 2, 3, 4, 7
-_PACKAGES = "Debian: apt-get install espeak-ng espeak-ng-data libespeak-ng1 flite"
+_PACKAGES = (
+    "Debian: apt-get install espeak-ng espeak-ng-data libespeak-ng1 flite "
+    "festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts"
+)
+
+
+_DONE = "that is all"
+_PITCH_PARAMETERS = (
+    "(set! int_lr_params '((target_f0_mean {}) (target_f0_std 14) (model_f0_mean 170) (model_f0_std 34)))"
+)
+_PRINT_STARTS = (
+    """(mapcar (lambda (word) (format t "%f\\n" (item.feat word "word_start"))) (utt.relation.items said 'Word))"""
+)
 
 
 class _Event(ctypes.Structure):
@@ -125,8 +139,78 @@ def flite(text: str, *, voice: str, stretch: float = 1.0, pitch_hz: int | None =
         if pitch_hz is not None:
             command += ["--setf", f"int_f0_target_mean={pitch_hz}"]
         subprocess.run([*command, "-t", text, "-o", str(path)], check=True, capture_output=True)
-        with wave.open(str(path), "rb") as file:
-            sample_rate, data = file.getframerate(), file.readframes(file.getnframes())
+        return read_wave(path)
+
+
+class Festival:
+    """festival as one program that is told sentence after sentence; it tells when each word starts.
+
+    Raises:
+        RecipeError: The program is not installed, or none of ``FESTIVAL_VOICES`` is.
+    """
+
+    def __init__(self) -> None:
+        if shutil.which("festival") is None:
+            raise RecipeError(f"festival is missing. {_PACKAGES}")
+        self._process = subprocess.Popen(
+            ["festival", "--pipe"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        weakref.finalize(self, _end, self._process)
+        known = self._ask("(print (voice.list))")
+        self.voices = tuple(voice for voice in FESTIVAL_VOICES if voice in " ".join(known))
+        if not self.voices:
+            raise RecipeError(f"festival has no English voice. {_PACKAGES}")
+
+    def _ask(self, expression: str) -> list[str]:
+        """Evaluate a Scheme expression; return the lines it prints.
+
+        Raises:
+            RecipeError: festival ended.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(f'{expression}\n(format t "\\n{_DONE}\\n") (fflush nil)\n')
+        except BrokenPipeError as error:
+            raise RecipeError("festival ended") from error
+        lines = []
+        for line in self._process.stdout:
+            if line.strip() == _DONE:
+                return lines
+            lines.append(line.strip())
+        raise RecipeError(f"festival ended at {expression}")
+
+    def say(
+        self, text: str, *, voice: str, stretch: float = 1.0, pitch_hz: int | None = None
+    ) -> tuple[Samples, int, list[float | None]]:
+        """Speak ``text``, letters and spaces; return samples, their rate, and each word's start.
+
+        The starts are None when festival divides the text into other words. ``pitch_hz`` is for diphone voices.
+        """
+        self._ask(f"(voice_{voice})")
+        self._ask(f"(Parameter.set 'Duration_Stretch {stretch:.2f})")
+        if pitch_hz is not None:
+            self._ask(_PITCH_PARAMETERS.format(pitch_hz))
+        self._ask(f'(set! said (utt.synth (Utterance Text "{text}")))')
+        starts = self._ask(_PRINT_STARTS)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "speech.wav"
+            self._ask(f'(utt.save.wave said "{path}" \'riff)')
+            samples, sample_rate = read_wave(path)
+        times: list[float | None] = [float(start) for start in starts if start]
+        count = len(text.split())
+        return samples, sample_rate, times if len(times) == count else [None] * count
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    # It ends at the end of its input.
+    process.communicate()
+
+
+def read_wave(path: Path) -> tuple[Samples, int]:
+    """Read a mono PCM16 WAV file; return samples and their rate."""
+    with wave.open(str(path), "rb") as file:
+        sample_rate, data = file.getframerate(), file.readframes(file.getnframes())
     return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768), sample_rate
 
 
@@ -161,12 +245,23 @@ class Speakers:
     """All synthetic voices behind one call.
 
     Args:
-        held: Speak with the held-out voices only.
+        held: Speak with the held-out voices only, none of which is festival's.
         flite_share: Part of the utterances that flite speaks; it knows no word times.
+        festival: Speaks ``festival_share`` of the utterances.
     """
 
-    def __init__(self, espeak: Espeak, *, held: bool = False, flite_share: float = 0.25) -> None:
+    def __init__(
+        self,
+        espeak: Espeak,
+        festival: Festival | None = None,
+        *,
+        held: bool = False,
+        flite_share: float = 0.25,
+        festival_share: float = 0.12,
+    ) -> None:
         self._espeak = espeak
+        self._festival = None if held else festival
+        self._festival_share = festival_share
         self._held = held
         self._flite_share = flite_share
 
@@ -175,6 +270,8 @@ class Speakers:
         factor = 1.0 if self._held and rng.random() < 0.5 else rng.uniform(0.88, 1.14)
         if rng.random() < self._flite_share:
             return self._say_flite(text, rng, factor)
+        if self._festival is not None and rng.random() < self._festival_share:
+            return self._say_festival(self._festival, text, rng, factor)
         if self._held:
             voice = f"{rng.choice(HELD_ACCENTS + ACCENTS)}+{rng.choice(HELD_VARIANTS)}"
         else:
@@ -192,6 +289,12 @@ class Speakers:
         samples, sample_rate = flite(text, voice=voice, stretch=rng.uniform(0.8, 1.25), pitch_hz=pitch)
         starts: list[float | None] = [None] * len(text.split())
         return _utterance(samples, sample_rate, starts, text, f"flite:{voice}", factor)
+
+    def _say_festival(self, festival: Festival, text: str, rng: random.Random, factor: float) -> Utterance:
+        voice = rng.choice(festival.voices)
+        pitch = rng.randint(85, 150) if voice.endswith("diphone") else None
+        samples, sample_rate, starts = festival.say(text, voice=voice, stretch=rng.uniform(0.8, 1.25), pitch_hz=pitch)
+        return _utterance(samples, sample_rate, starts, text, f"festival:{voice}", factor)
 
 
 def _utterance(

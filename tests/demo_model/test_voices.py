@@ -1,6 +1,8 @@
 import ctypes
 import itertools
+import random
 
+import numpy as np
 import pytest
 
 from demo_model import voices
@@ -51,3 +53,35 @@ def test_missing_flite_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(voices.shutil, "which", lambda name: None)
     with pytest.raises(RecipeError, match="flite"):
         voices.flite("hello", voice="rms")
+
+
+def test_missing_festival_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voices.shutil, "which", lambda name: None)
+    with pytest.raises(RecipeError, match="festvox"):
+        voices.Festival()
+
+
+@pytest.fixture(scope="module")
+def espeak() -> voices.Espeak:
+    return voices.Espeak()
+
+
+@pytest.mark.integration
+def test_festival_speaks_and_tells_when(espeak: voices.Espeak) -> None:
+    festival = voices.Festival()
+    speakers = voices.Speakers(espeak, festival, flite_share=0.0, festival_share=1.0)
+    rng = random.Random(3)
+    for text in ("one two three", "open the window"):
+        said = speakers.say(text, rng)
+        assert said.voice.startswith("festival:")
+        assert said.words is not None
+        assert [word.text for word in said.words] == text.split()
+        assert all(before.start < after.start for before, after in itertools.pairwise(said.words))
+        assert float(np.abs(said.samples).max()) > 0.05
+        assert said.words[-1].end <= said.seconds + 0.05
+
+
+@pytest.mark.integration
+def test_festival_voices_are_never_held_out(espeak: voices.Espeak) -> None:
+    speakers = voices.Speakers(espeak, voices.Festival(), held=True, festival_share=1.0)
+    assert not any(speakers.say("yes", random.Random(seed)).voice.startswith("festival") for seed in range(20))
