@@ -61,7 +61,7 @@ class EchoPool:
         """Nothing to end."""
 
 
-def build_session(session_id: str, channel: str, options: SessionOptions) -> Session:
+def build_session(session_id: str, channel: str, options: SessionOptions, tenant: str) -> Session:
     return Session(
         session_id,
         channel=channel,
@@ -70,7 +70,8 @@ def build_session(session_id: str, channel: str, options: SessionOptions) -> Ses
         build_segmenter=lambda _: Segmenter(
             SeedVad(), min_speech=1024, min_silence=9600, pre_roll=4800, hang_over=3200, max_segment=30 * SAMPLE_RATE
         ),
-        build_policy=LocalAgreement,
+        build_policy=lambda _: LocalAgreement(),
+        tenant=tenant,
     )
 
 

@@ -25,11 +25,13 @@ from hotmic.net.limit import Limit
 from hotmic.net.listener import Listener
 from hotmic.net.runner import Runner
 from hotmic.net.security import Access, Tokens
+from hotmic.policies.align_att import AlignAtt
 from hotmic.policies.local_agreement import LocalAgreement
+from hotmic.policies.policy import Policy
 from hotmic.scheduler.scheduler import Scheduler
 from hotmic.session.planner import SessionSettings
 from hotmic.session.session import Session
-from hotmic.values import SAMPLE_RATE, LoadProgress, VadProfile
+from hotmic.values import SAMPLE_RATE, LoadProgress, PolicyName, VadProfile
 from hotmic.worker.pool import LocalPool
 
 REGISTRY_POLL = 1.0
@@ -220,14 +222,15 @@ def build_runner(settings: Settings, pool: LocalPool, hub: Hub, metrics: Metrics
         ring=settings.ring_s,
     )
 
-    def build_session(session_id: str, channel: str, options: SessionOptions) -> Session:
+    def build_session(session_id: str, channel: str, options: SessionOptions, tenant: str) -> Session:
         return Session(
             session_id,
             channel=channel,
             settings=numbers,
             options=options,
             build_segmenter=lambda profile: build_segmenter(settings, profile),
-            build_policy=LocalAgreement,
+            build_policy=lambda name: build_policy(pool, name),
+            tenant=tenant,
         )
 
     scheduler = Scheduler(
@@ -236,6 +239,14 @@ def build_runner(settings: Settings, pool: LocalPool, hub: Hub, metrics: Metrics
         max_cadence=settings.partial_cadence_max_ms / 1000,
     )
     return Runner(pool=pool, hub=hub, scheduler=scheduler, metrics=metrics, build_session=build_session)
+
+
+def build_policy(pool: LocalPool, name: PolicyName | None) -> Policy:
+    """Return the policy of a segment: the session's choice, else the model's, with the model's numbers."""
+    spec = pool.current_spec
+    if (name or (spec.policy if spec else "local_agreement")) == "align_att":
+        return AlignAtt(spec.attention_margin_s) if spec else AlignAtt()
+    return LocalAgreement(spec.agreement_n) if spec else LocalAgreement()
 
 
 def build_segmenter(settings: Settings, profile: VadProfile) -> Segmenter:
@@ -253,6 +264,7 @@ def build_segmenter(settings: Settings, profile: VadProfile) -> Segmenter:
         pre_roll=settings.pre_roll_ms * SAMPLE_RATE // 1000,
         hang_over=settings.hang_over_ms * SAMPLE_RATE // 1000,
         max_segment=int(settings.max_segment_s * SAMPLE_RATE),
+        soft_after=None if own else int(settings.soft_segment_s * SAMPLE_RATE),
         start_gap=numbers.start_gap,
         start_threshold=numbers.start_threshold,
         stay_threshold=numbers.stay_threshold,

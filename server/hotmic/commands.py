@@ -1,6 +1,6 @@
 """What clients may ask. Wire names live in the dialects."""
 
-from hotmic.values import Denoise, LoadMode, Task, VadProfile, Value
+from hotmic.values import Denoise, LoadMode, PolicyName, Task, VadProfile, Value
 
 
 class SessionOptions(Value, frozen=True, kw_only=True):
@@ -14,6 +14,11 @@ class SessionOptions(Value, frozen=True, kw_only=True):
     hotwords: tuple[str, ...] | None = None
     prompt: str | None = None
     beam: int | None = None
+    fallback: bool | None = None
+    """Whether doubtful finals are decoded again at rising temperatures."""
+    alternatives: int | None = None
+    policy: PolicyName | None = None
+    """When words of partials become stable."""
     sample_rate: int | None = None
     """Rate in hertz of audio that names none itself."""
 

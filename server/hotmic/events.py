@@ -152,7 +152,9 @@ class FinalTranscribed(SessionEvent, frozen=True, kw_only=True):
     lag: float
     """From the endpoint to the final."""
     revised: bool = False
-    """Whether text shown as stable was changed."""
+    """Whether words shown as stable were changed."""
+    alternatives: tuple[str, ...] = ()
+    """Other readings, best first, for sessions that asked for them."""
 
 
 class ErrorRaised(Event, frozen=True, kw_only=True):

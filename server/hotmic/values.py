@@ -16,6 +16,7 @@ Samples = npt.NDArray[np.int16]
 DecodeKind = Literal["partial", "final"]
 Task = Literal["transcribe", "translate"]
 Denoise = Literal["off", "auto", "on"]
+PolicyName = Literal["local_agreement", "align_att"]
 VadProfile = Literal["default", "seed", "energy", "silero", "webrtc"]
 LoadMode = Literal["beside", "replace"]
 ModelState = Literal["loading", "warming", "serving", "draining", "retiring", "failed", "unavailable"]
@@ -44,6 +45,10 @@ class DecodeOptions(Value, frozen=True, kw_only=True):
     hotwords: tuple[str, ...] = ()
     beam: int | None = None
     """Beam of finals; ``None`` takes the model's."""
+    fallback: bool = True
+    """Whether a final that ran in circles or is most unlikely is decoded again at rising temperatures."""
+    alternatives: int = 0
+    """Other readings of a final that are wanted, best first; at most one less than its beam."""
     denoise: Denoise = "off"
 
 
@@ -66,6 +71,10 @@ class DecodeJob(Value, frozen=True, kw_only=True):
     speech_probability: float = 1.0
     """The VAD's mean confidence that this window is speech."""
     word_times: bool = False
+    previous: str = ""
+    """What was said in the segment before this window; the last words of it steer a partial."""
+    tenant: str = ""
+    """Whose token brought the session; the scheduler is fair between them."""
 
 
 class DecodeResult(Value, frozen=True, kw_only=True):
@@ -75,6 +84,10 @@ class DecodeResult(Value, frozen=True, kw_only=True):
     text: str = ""
     words: tuple[Word, ...] = ()
     language: str = ""
+    language_probability: float = 1.0
+    """Confidence of a detected language; 1 where the session chose it."""
+    alternatives: tuple[str, ...] = ()
+    """Other readings, best first, where the options want them."""
     no_speech_probability: float = 0.0
     average_logprob: float = 0.0
     decode_s: float = 0.0

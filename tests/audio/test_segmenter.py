@@ -73,6 +73,28 @@ def test_end_waits_for_min_silence() -> None:
     assert found("....SSSS....", finish=False)[1:] == []
 
 
+def test_a_long_segment_ends_at_a_shorter_pause() -> None:
+    numbers = {"soft_after": 2000, "min_pause": 200, "max_segment": 6000, "pre_roll": 0}
+    short = "." + "S" * 15 + "..." + "S" * 3 + "......"
+    assert len(spans(found(short, **numbers))) == 1
+    long = "." + "S" * 41 + ".." + "S" * 5 + "......"
+    assert spans(found(long, **numbers)) == [(100, 4400), (4400, 5100)]
+    assert len(spans(found(long, **numbers | {"soft_after": 4200}))) == 1
+
+
+def test_the_pause_that_is_enough_shrinks_with_the_segment() -> None:
+    numbers = {"soft_after": 1000, "min_pause": 100, "max_segment": 4500, "pre_roll": 0}
+    needed = []
+    for length in (10, 15, 20, 30, 35):
+        for pause in range(1, 6):
+            if len(spans(found("." + "S" * length + "." * pause + "SSS" + "......", **numbers))) == 2:
+                needed.append(pause)
+                break
+    assert needed == sorted(needed, reverse=True)
+    assert needed[0] == 5
+    assert needed[-1] == 1
+
+
 def test_short_speech_is_no_segment() -> None:
     assert found("....SS.......SS......") == []
 
@@ -200,7 +222,8 @@ def test_noise_is_from_outside_speech() -> None:
 )
 def test_cuts_between_chunks_do_not_matter(script: str, cuts: list[int], max_segment: int) -> None:
     samples = audio("." + script)
-    whole, pieces = segmenter(max_segment=max_segment), segmenter(max_segment=max_segment)
+    numbers = {"max_segment": max_segment, "soft_after": 900, "min_pause": 100}
+    whole, pieces = segmenter(**numbers), segmenter(**numbers)
     whole.receive(samples)
     whole.finish()
     kept = 0
@@ -229,7 +252,7 @@ def test_cuts_between_chunks_do_not_matter(script: str, cuts: list[int], max_seg
 @settings(deadline=None)
 @given(st.text(alphabet="...SSS?", max_size=150), st.sampled_from([700, 2000, 100_000]))
 def test_boundaries_alternate_and_never_overlap(script: str, max_segment: int) -> None:
-    boundaries = found("." + script, max_segment=max_segment)
+    boundaries = found("." + script, max_segment=max_segment, soft_after=900, min_pause=100)
     last_end = 0
     for started, ended in zip(boundaries[::2], boundaries[1::2], strict=True):
         assert isinstance(started, SpeechStarted)

@@ -2,9 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotmic.policies.local_agreement import LocalAgreement, tail_start
+from hotmic.policies.joining import text_of
+from hotmic.policies.local_agreement import LocalAgreement
 from hotmic.policies.policy import Policy
-from hotmic.values import Word
+from hotmic.policies.prefix import tail_start
 
 SENTENCES = [
     "turn on the kitchen light and set a timer for two minutes",
@@ -73,21 +74,6 @@ def test_a_shorter_hypothesis_leaves_the_stable() -> None:
     assert heard(policy, "") == ("turn on the light", "")
 
 
-def test_words_are_taken_too() -> None:
-    policy = LocalAgreement()
-    policy.receive([" turn", " on"])
-    policy.receive([Word(word=text, start=0, end=1, probability=1) for text in (" turn", " on", " it")])
-    assert (policy.stable, policy.unstable) == ("turn on", " it")
-
-
-def test_reset_begins_anew() -> None:
-    policy = LocalAgreement()
-    heard(policy, "turn on", "turn on")
-    policy.reset()
-    assert (policy.stable, policy.unstable) == ("", "")
-    assert heard(policy, "hello") == ("", "hello")
-
-
 def test_n_must_be_positive() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         LocalAgreement(0)
@@ -103,7 +89,7 @@ def test_stable_only_grows_and_is_followed_by_unstable(hypotheses: list[list[str
     policy = LocalAgreement()
     stable = ""
     for words in hypotheses:
-        policy.receive(words)
+        policy.receive_hypothesis(text_of(words))
         assert policy.stable.startswith(stable)
         assert not (
             policy.stable

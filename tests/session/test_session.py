@@ -70,7 +70,7 @@ class Bench:
                 hang_over=3200,
                 max_segment=int(max_segment * SAMPLE_RATE),
             ),
-            build_policy=LocalAgreement,
+            build_policy=lambda _: LocalAgreement(),
         )
         self.session.receive_model("model-a", Capabilities(max_window=max_window))
 

@@ -42,8 +42,10 @@ class Segmenter:
     ``min_silence`` samples without any; a shorter pause belongs to the utterance. Positions count samples since the
     session began, so they survive dropped frames and clock changes, and the cuts between chunks never matter.
 
-    A segment that reaches ``max_segment`` is cut at the quietest 60 ms of its last third, and the next one begins on
-    the very sample where it ends.
+    Whoever talks on without such a pause gets soft endpoints: from ``soft_after`` on less and less silence is enough,
+    down to ``min_pause`` when the segment is two thirds of ``max_segment`` long. A segment that reaches
+    ``max_segment`` all the same is cut at the quietest 60 ms of its last third, and the next one begins on the very
+    sample where it ends.
 
     Args:
         vad: Judges frames; belongs to this segmenter alone.
@@ -53,6 +55,8 @@ class Segmenter:
         pre_roll: Samples before the first speech frame that belong to the segment: soft onsets.
         hang_over: Samples after the last speech frame that belong to the segment: the fading end of the last word.
         max_segment: Longest segment in samples.
+        soft_after: Samples of a segment after which shorter pauses end it; ``None``: never.
+        min_pause: The shortest of them.
         start_gap: Samples of non-speech within a start that do not void it.
         start_threshold: VAD probability that makes a frame speech while no segment is open.
         stay_threshold: The same while one is open; doubtful frames just before a start belong to it as well.
@@ -67,6 +71,8 @@ class Segmenter:
         pre_roll: int,
         hang_over: int,
         max_segment: int,
+        soft_after: int | None = None,
+        min_pause: int = 3200,
         start_gap: int = 0,
         start_threshold: float = 0.5,
         stay_threshold: float = 0.5,
@@ -77,6 +83,8 @@ class Segmenter:
         self._pre_roll = pre_roll
         self._hang_over = hang_over
         self._max_segment = max(max_segment, 6 * vad.frame)
+        self._soft_after = self._max_segment if soft_after is None else soft_after
+        self._min_pause = min(min_pause, min_silence)
         self._start_gap = start_gap
         self._start_threshold = start_threshold
         self._stay_threshold = stay_threshold
@@ -185,11 +193,20 @@ class Segmenter:
             self._noise.interrupt()
         elif end - self._speech_end > self._hang_over:
             self._noise.receive(frame, probability)
-        if end - self._speech_end >= self._min_silence:
+        if end - self._speech_end >= self._enough_silence():
             self._close(min(self._speech_end + self._hang_over, end))
             self._clear_run(end)
         else:
             self._limit(end)
+
+    def _enough_silence(self) -> int:
+        """Return how long a pause ends the open segment, by its length up to that pause."""
+        assert self._start is not None
+        over = self._speech_end - self._start - self._soft_after
+        room = self._max_segment * 2 // 3 - self._soft_after
+        if over <= 0 or room <= 0:
+            return self._min_silence
+        return max(self._min_pause, self._min_silence - (self._min_silence - self._min_pause) * over // room)
 
     def _record(self, frame: Samples, end: int, probability: float, *, speech: bool) -> None:
         self._probabilities.append(probability)

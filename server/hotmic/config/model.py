@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from hotmic.values import Value
+from hotmic.values import PolicyName, Value
 
 ModelType = Literal["faster_whisper", "transformers", "echo"]
 PerformanceTier = Literal["fastest", "fast", "balanced", "accurate"]
@@ -59,6 +59,12 @@ class ModelSpec(Value, frozen=True, kw_only=True):
     """A no-speech probability above this is believed whatever the text; 1: only with a second witness."""
     beam: int = 5
     """Beam of finals."""
+    policy: PolicyName = "local_agreement"
+    """When words of partials become stable, unless a session chooses."""
+    agreement_n: int = 2
+    """Hypotheses that must agree on a word (``local_agreement``)."""
+    attention_margin_s: float = 0.4
+    """A word that begins later than this before the end of the audio is not stable yet (``align_att``)."""
     vram_gb: float = 0.0
     """Typical GPU memory, for admission and for people choosing a model."""
     sha256: str = ""

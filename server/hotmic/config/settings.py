@@ -111,6 +111,8 @@ class Settings(BaseSettings):
     """Time without audio from the client that ends a segment."""
     max_segment_s: float = Field(default=30, ge=5, le=300)
     """Longest segment; a longer one is cut."""
+    soft_segment_s: float = Field(default=10, ge=1, le=300)
+    """Length of a segment from which shorter pauses end it, down to 200 ms."""
     ring_s: float = Field(default=60, ge=10, le=600)
     """Audio a session keeps until its text has been delivered."""
     partial_cadence_ms: int = Field(default=300, ge=50, le=10_000)

@@ -1,13 +1,20 @@
 """When is a word stable? What every policy has in common."""
 
+from collections.abc import Sequence
 from typing import Protocol
+
+from hotmic.values import Word
 
 
 class Policy(Protocol):
     """Turns the hypotheses about one growing segment into text that stays and text that may change.
 
-    ``stable + unstable`` is what to show. ``stable`` only ever grows until ``reset``.
+    ``stable + unstable`` is what to show. ``stable`` only ever grows.
     """
+
+    @property
+    def needs_word_times(self) -> bool:
+        """Whether it can do nothing without the times of a hypothesis's words."""
 
     @property
     def stable(self) -> str:
@@ -17,8 +24,11 @@ class Policy(Protocol):
     def unstable(self) -> str:
         """Text that follows ``stable``, with the space between them if there is one."""
 
-    def receive_hypothesis(self, text: str) -> None:
-        """Take what the engine now says about the whole segment."""
+    def receive_hypothesis(self, text: str, words: Sequence[Word] = (), *, heard: float = 0.0) -> None:
+        """Take what the engine now says about the whole segment.
 
-    def reset(self) -> None:
-        """Begin the next segment."""
+        Args:
+            text: All of it.
+            words: Its last words with their times in seconds, where they are known.
+            heard: Where the audio behind it ends, on the same clock.
+        """

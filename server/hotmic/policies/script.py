@@ -69,6 +69,12 @@ def normalized(unit: str) -> str:
     return said or folded
 
 
+def begins_with(text: str, beginning: str) -> bool:
+    """Tell whether a text begins with the words of another, whatever their case and punctuation."""
+    wanted = [normalized(unit) for unit in units(beginning)]
+    return [normalized(unit) for unit in units(text)][: len(wanted)] == wanted
+
+
 def _begins_unit(current: str, char: str) -> bool:
     if char.isspace():
         return not current.isspace()

@@ -1,9 +1,14 @@
 """Which stretches of a segment are decoded when."""
 
+import msgspec
+
 from hotmic.audio.chunker import windows
 from hotmic.audio.ring import Ring
 from hotmic.session.segment import Partial, Segment, Window
-from hotmic.values import SAMPLE_RATE, DecodeJob, DecodeKind, DecodeOptions, Value
+from hotmic.values import SAMPLE_RATE, DecodeJob, DecodeKind, DecodeOptions, DecodeResult, Value
+
+SURE_LANGUAGE = 0.7
+"""A detected language this probable is kept for the partials of the following segments."""
 
 
 class SessionSettings(Value, frozen=True, kw_only=True):
@@ -16,13 +21,16 @@ class SessionSettings(Value, frozen=True, kw_only=True):
     window_overlap: float = 1.0
     min_partial: float = 0.2
     """Shortest stretch of speech worth a partial."""
+    trim_after: float = 5.0
+    """A partial longer than this is asked for word times, so that the audio of its stable words can be left out."""
 
 
 class Planner:
     """Turns segments into decode jobs.
 
-    An open segment gets a partial per cadence; what is longer than the model's window is settled window by window
-    while the speaker goes on, at points chosen from the audio alone, so the final depends on nothing else.
+    An open segment gets a partial per cadence, without the audio of words that are stable already. What is longer than
+    the model's window is settled window by window while the speaker goes on, at points chosen from the audio alone, so
+    the final depends on nothing else.
 
     Args:
         session_id: Whose jobs.
@@ -32,6 +40,10 @@ class Planner:
 
     def __init__(self, session_id: str, ring: Ring, settings: SessionSettings) -> None:
         self.options = DecodeOptions()
+        self.language: str | None = None
+        """What partials take the language for where the options leave it open."""
+        self.has_word_times = True
+        self.tenant = ""
         self.max_window = 28 * SAMPLE_RATE
         self._session_id, self._ring, self._settings = session_id, ring, settings
         self._number = 0
@@ -54,21 +66,26 @@ class Planner:
         position = self._ring.end
         if certain_end - segment.settled_start > self.max_window:
             self._settle(segment, certain_end, now=now)
-        start = segment.settled_start
-        if segment.windows:
-            start = max(segment.start, start - int(self._settings.window_overlap * SAMPLE_RATE))
+        if position - segment.committed_until > self.max_window:
+            segment.commit_windows()
         due = position - segment.partial_until >= int(cadence * SAMPLE_RATE)
         enough = position - segment.start >= int(self._settings.min_partial * SAMPLE_RATE)
         if due and enough and self._settings.partials:
             segment.partial_until = position
-            stop = min(position, start + self.max_window)
-            job_id = self._plan(segment, "partial", start, stop, now + cadence)
-            segment.partials[job_id] = Partial(start, stop, now)
+            self._plan_partial(segment, min(position, segment.committed_until + self.max_window), cadence, now=now)
 
     def plan_final(self, segment: Segment, *, now: float) -> None:
         """Settle what is left of a closed segment."""
         assert segment.end is not None
         self._settle(segment, segment.end, now=now)
+
+    def learn_language(self, result: DecodeResult) -> None:
+        """Let partials use the language that a final was surely in; the next final looks again by itself.
+
+        A final depends on its own audio alone, so it takes no language from the ones before it.
+        """
+        if not self.options.language and result.language_probability >= SURE_LANGUAGE:
+            self.language = result.language or None
 
     def _settle(self, segment: Segment, end: int, *, now: float) -> None:
         samples = self._ring.read(segment.start, end)
@@ -76,12 +93,32 @@ class Planner:
         spans = windows(samples, max_window=self.max_window, overlap=overlap)
         last = len(spans) if segment.end is not None else len(spans) - 1
         for first, stop in spans[len(segment.windows) : last]:
-            job_id = self._plan(segment, "final", segment.start + first, segment.start + stop, now)
-            segment.windows.append(Window(segment.start + first, segment.start + stop, job_id))
+            job = self._job(segment, "final", segment.start + first, segment.start + stop, now)
+            self._jobs.append(job)
+            segment.windows.append(Window(segment.start + first, segment.start + stop, job.job_id))
 
-    def _plan(self, segment: Segment, kind: DecodeKind, start: int, stop: int, deadline: float) -> str:
+    def _plan_partial(self, segment: Segment, stop: int, cadence: float, *, now: float) -> None:
+        start = segment.committed_until
+        job = self._job(segment, "partial", start, stop, now + cadence)
+        is_long = stop - start > self._settings.trim_after * SAMPLE_RATE
+        self._jobs.append(
+            msgspec.structs.replace(
+                job,
+                options=self._partial_options(),
+                previous=segment.committed,
+                word_times=self.has_word_times and (is_long or segment.policy.needs_word_times),
+            )
+        )
+        segment.partials[job.job_id] = Partial(start, stop, now, segment.committed)
+
+    def _partial_options(self) -> DecodeOptions:
+        if self.options.language or not self.language:
+            return self.options
+        return msgspec.structs.replace(self.options, language=self.language)
+
+    def _job(self, segment: Segment, kind: DecodeKind, start: int, stop: int, deadline: float) -> DecodeJob:
         self._number += 1
-        job = DecodeJob(
+        return DecodeJob(
             job_id=f"{segment.segment_id}/{self._number}",
             session_id=self._session_id,
             segment_id=segment.segment_id,
@@ -93,6 +130,5 @@ class Planner:
             noise=segment.noise if self.options.denoise != "off" else b"",
             speech_probability=segment.speech_probability,
             word_times=kind == "final",
+            tenant=self.tenant,
         )
-        self._jobs.append(job)
-        return job.job_id

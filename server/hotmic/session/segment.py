@@ -1,7 +1,9 @@
 """One stretch of speech on its way from its first sample to its final."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hotmic.policies import script
 from hotmic.policies.joining import join_overlapping_text, join_text, join_words, text_of
 from hotmic.policies.policy import Policy
 from hotmic.values import SAMPLE_RATE, DecodeResult, Word
@@ -18,22 +20,21 @@ class Window:
 
     def words(self) -> tuple[Word, ...]:
         """Return the result's words with times in seconds since the session began."""
-        if self.result is None:
-            return ()
-        offset = self.start / SAMPLE_RATE
-        return tuple(
-            Word(word=w.word, start=w.start + offset, end=w.end + offset, probability=w.probability)
-            for w in self.result.words
-        )
+        return _moved(self.result.words, self.start) if self.result else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """A partial that was asked for: its audio, and when."""
+    """A partial that was asked for: its audio, the text before it, and when."""
 
     start: int
     stop: int
     asked_at: float
+    previous: str = ""
+
+
+COMMIT_MARGIN = SAMPLE_RATE
+"""Audio is trimmed no nearer than this to its newest sample: the words there may still be heard otherwise."""
 
 
 @dataclass(slots=True)
@@ -59,6 +60,14 @@ class Segment:
     partial_until: int = 0
     partials: dict[str, Partial] = field(default_factory=dict)
     shown: str = ""
+    committed: str = ""
+    """Stable text whose audio partials no longer contain."""
+    committed_until: int = 0
+    """Where the audio of partials begins."""
+
+    def __post_init__(self) -> None:
+        """Partials begin where the segment does."""
+        self.partial_until = self.committed_until = self.start
 
     @property
     def settled_start(self) -> int:
@@ -95,12 +104,45 @@ class Segment:
             self.partials = {name: p for name, p in self.partials.items() if p.stop > taken.stop}
         return taken
 
-    def hypothesis(self, result: DecodeResult, partial: Partial) -> str:
-        """Return the text of the whole open segment: settled windows, then a partial."""
-        text, words, stop = self._joined()
-        if not text:
-            return result.text
-        return _join(text, words, stop, Window(partial.start, partial.stop, result.job_id, result))[0]
+    def hear(self, result: DecodeResult, partial: Partial) -> None:
+        """Show the policy what the engine says about everything from the segment's beginning."""
+        words = _moved(result.words, partial.start)
+        self.policy.receive_hypothesis(
+            join_text(partial.previous, result.text), words, heard=partial.stop / SAMPLE_RATE
+        )
+        if partial.previous == self.committed:
+            self._commit(words, partial)
+
+    def commit_windows(self) -> None:
+        """Let partials begin behind the settled windows that have their text: nothing became stable for that long."""
+        text, _, stop = self._joined()
+        if stop > self.committed_until:
+            self.committed, self.committed_until = text, stop
+
+    def restart(self) -> None:
+        """Forget what another model said about the open segment, but for what was shown as stable."""
+        self.windows.clear()
+        self.partials.clear()
+        self.partial_until = self.committed_until
+
+    def _commit(self, words: Sequence[Word], partial: Partial) -> None:
+        """Trim the audio of partials to behind the last stable word, where times tell which that is."""
+        stable = script.units(self.policy.stable)
+        taken = len(script.units(partial.previous))
+        last = -1
+        for number, word in enumerate(words):
+            taken += len(script.units(word.word))
+            if taken > len(stable) or word.end > (partial.stop - COMMIT_MARGIN) / SAMPLE_RATE:
+                break
+            last, units = number, taken
+        if last < 0:
+            return
+        said = join_text(partial.previous, text_of(words[: last + 1]))
+        if _keys(script.units(said)) != _keys(stable[:units]):
+            return
+        following = words[last + 1].start if last + 1 < len(words) else words[last].end
+        self.committed = "".join(stable[:units])
+        self.committed_until = int((words[last].end + following) / 2 * SAMPLE_RATE)
 
     def _joined(self) -> tuple[str, tuple[Word, ...], int]:
         text, stop = "", self.start
@@ -110,6 +152,17 @@ class Segment:
                 text, words = _join(text, words, stop, window)
                 stop = window.stop
         return text, words, stop
+
+
+def _moved(words: Sequence[Word], start: int) -> tuple[Word, ...]:
+    offset = start / SAMPLE_RATE
+    return tuple(
+        Word(word=w.word, start=w.start + offset, end=w.end + offset, probability=w.probability) for w in words
+    )
+
+
+def _keys(units: Sequence[str]) -> list[str]:
+    return [script.normalized(unit) for unit in units]
 
 
 def _join(text: str, words: tuple[Word, ...], stop: int, window: Window) -> tuple[str, tuple[Word, ...]]:

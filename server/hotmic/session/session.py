@@ -29,6 +29,7 @@ from hotmic.events import (
     SpeechStarted,
     WarningRaised,
 )
+from hotmic.policies import script
 from hotmic.policies.policy import Policy
 from hotmic.session.planner import Planner, SessionSettings
 from hotmic.session.segment import Partial, Segment
@@ -39,6 +40,7 @@ from hotmic.values import (
     DecodeJob,
     DecodeOptions,
     DecodeResult,
+    PolicyName,
     Samples,
     VadProfile,
 )
@@ -56,7 +58,8 @@ class Session:
         settings: Numbers.
         options: What to decode with until a command says otherwise.
         build_segmenter: Makes a segmenter for a VAD profile.
-        build_policy: Makes the policy of one segment.
+        build_policy: Makes the policy of one segment; ``None`` leaves the choice to the model.
+        tenant: Whose token brought it.
     """
 
     def __init__(
@@ -67,7 +70,8 @@ class Session:
         settings: SessionSettings,
         options: SessionOptions,
         build_segmenter: Callable[[VadProfile], Segmenter],
-        build_policy: Callable[[], Policy],
+        build_policy: Callable[[PolicyName | None], Policy],
+        tenant: str = "",
     ) -> None:
         self.session_id = self.label = session_id
         self.channel = channel
@@ -81,6 +85,8 @@ class Session:
         self._resampler: Resampler | None = None
         self._ring = Ring(int(settings.ring * SAMPLE_RATE))
         self._planner = Planner(session_id, self._ring, settings)
+        self._planner.tenant = tenant
+        self._policy: PolicyName | None = None
         self._apply(options)
         self._segmenter, self._segmenter_vad = build_segmenter(self._vad), self._vad
         self._origin = 0
@@ -141,10 +147,10 @@ class Session:
             return
         self._model_id = model_id
         self._planner.max_window = int(capabilities.max_window * SAMPLE_RATE)
+        self._planner.has_word_times = capabilities.word_times
         for segment in self._segments:
             if segment.end is None:
-                segment.windows.clear()
-                segment.partial_until = segment.start
+                segment.restart()
 
     def receive_result(self, result: DecodeResult, *, now: float) -> None:
         """Take what the engine said about one of this session's jobs."""
@@ -260,9 +266,16 @@ class Session:
         self._heard_speech = True
         self._segment_number += 1
         name, start = f"{self.label}-{self._segment_number}", self._origin + boundary.start
-        segment = Segment(name, start, self._recording, self._build_policy(), partial_until=start, noise=boundary.noise)
+        segment = Segment(name, start, self._recording, self._new_policy(), noise=boundary.noise)
         self._segments.append(segment)
         self._tell(SpeechStarted, segment_id=name, start=start / SAMPLE_RATE)
+
+    def _new_policy(self) -> Policy:
+        policy = self._build_policy(self._policy)
+        if policy.needs_word_times and not self._planner.has_word_times:
+            self._warn("no_word_times", "The model tells no word times: words become stable by local_agreement.")
+            policy = self._build_policy("local_agreement")
+        return policy
 
     def _close_segment(self, boundary: SegmentEnd, *, now: float) -> None:
         segment, end = self._segments[-1], self._origin + boundary.end
@@ -334,13 +347,18 @@ class Session:
             prompt=old.prompt if options.prompt is None else options.prompt,
             hotwords=old.hotwords if options.hotwords is None else options.hotwords,
             beam=options.beam or old.beam,
+            fallback=old.fallback if options.fallback is None else options.fallback,
+            alternatives=old.alternatives if options.alternatives is None else options.alternatives,
             denoise=options.denoise or old.denoise,
         )
+        self._policy = options.policy or self._policy
+        if options.language is not None:
+            self._planner.language = None
 
     # telling
 
     def _tell_partial(self, segment: Segment, result: DecodeResult, partial: Partial, *, now: float) -> None:
-        segment.policy.receive_hypothesis(segment.hypothesis(result, partial))
+        segment.hear(result, partial)
         stable, unstable = segment.policy.stable, segment.policy.unstable
         text = stable + unstable
         if not text.strip() or self._segments[0] is not segment:
@@ -394,8 +412,10 @@ class Session:
             end=(segment.end or segment.start) / SAMPLE_RATE,
             processing=sum(r.decode_s for r in results),
             lag=now - segment.ended_at,
-            revised=not text.startswith(stable),
+            revised=not script.begins_with(text, stable),
+            alternatives=results[0].alternatives if len(results) == 1 else (),
         )
+        self._planner.learn_language(results[0])
 
     def _tell_failure(self, segment: Segment, failure: DecodeResult) -> None:
         self._tell(

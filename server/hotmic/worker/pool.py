@@ -91,6 +91,11 @@ class LocalPool:
         """The id of the model that serves."""
         return self._current.spec.id if self._current else None
 
+    @property
+    def current_spec(self) -> ModelSpec | None:
+        """What the registry said about the model that serves when it was loaded."""
+        return self._current.spec if self._current else None
+
     def capabilities(self, model_id: str) -> Capabilities:
         """Return what a served model can do.
 
