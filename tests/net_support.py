@@ -13,6 +13,7 @@ from hotmic.metrics import Metrics
 from hotmic.net.hub import Hub
 from hotmic.net.runner import Runner
 from hotmic.policies.local_agreement import LocalAgreement
+from hotmic.scheduler.bucket import Bucket
 from hotmic.scheduler.scheduler import Scheduler
 from hotmic.session.planner import SessionSettings
 from hotmic.session.session import Session
@@ -79,3 +80,11 @@ def build(pool: EchoPool) -> tuple[Runner, Hub]:
     hub = Hub()
     runner = Runner(pool=pool, hub=hub, scheduler=Scheduler(), metrics=Metrics(), build_session=build_session)
     return runner, hub
+
+
+def overload(runner: Runner, *, now: float) -> None:
+    """Make the scheduler believe that finals have taken all of the device for a while."""
+    shape = Bucket("final", 5.0, "transcribe", 1, 0)
+    for number in range(60):
+        runner.scheduler.capacity.receive_job(f"other-{number}", shape, now=now)
+        runner.scheduler.capacity.receive_batch(shape, 1, seconds=1.0, now=now)

@@ -17,7 +17,7 @@ LAYERS = (
     {"session", "dialects", "scheduler", "worker"},
     {"net"},
     {"app"},
-    {"transcriber"},
+    {"transcriber", "bench"},
     {"cli", "__main__"},
 )
 SIDEWAYS_FORBIDDEN = LAYERS[3]

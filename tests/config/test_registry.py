@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hotmic.config.model import Bundled, HubRepository, LocalDirectory
+from hotmic.config.model import Bundled, Guards, HubRepository, LocalDirectory
 from hotmic.config.registry import Registry, RegistryFile
 from hotmic.errors import ConfigError, UnknownModel
 
@@ -54,6 +54,14 @@ def test_good_file(tmp_path: Path) -> None:
     assert registry.get("two") is two
 
 
+def test_keys_of_decoding(tmp_path: Path) -> None:
+    keys = "guards: {loop: false}\n    policy: align_att\n    agreement_n: 3\n    attention_margin_s: 1"
+    one, two, _ = load(tmp_path, GOOD.replace("beam: 3", keys)).specs
+    assert (two.policy, two.agreement_n, two.attention_margin_s) == ("align_att", 3, 1.0)
+    assert two.guards == Guards(no_speech=True, loop=False, token_rate=True, known_phrase=True)
+    assert (one.policy, one.agreement_n, one.guards) == ("local_agreement", 2, Guards())
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "key", "part"),
     [
@@ -74,6 +82,15 @@ def test_good_file(tmp_path: Path) -> None:
         ("beam: 3", "bean: 3", 14, "models[1].bean", "Did you mean 'beam'"),
         ("beam: 3", "beam: three", 14, "models[1].beam", "a number from 1 to 20"),
         ("beam: 3", "beam: 0", 14, "models[1].beam", "out of range"),
+        ("beam: 3", "policy: local_agrement", 14, "models[1].policy", "Did you mean 'local_agreement'"),
+        ("beam: 3", "agreement_n: 0", 14, "models[1].agreement_n", "a number from 1 to 5"),
+        ("beam: 3", "agreement_n: 6", 14, "models[1].agreement_n", "out of range"),
+        ("beam: 3", "agreement_n: 2.5", 14, "models[1].agreement_n", "not a whole number"),
+        ("beam: 3", "attention_margin_s: 0.05", 14, "models[1].attention_margin_s", "a number from 0.1 to 2"),
+        ("beam: 3", "attention_margin_s: 2.5", 14, "models[1].attention_margin_s", "out of range"),
+        ("beam: 3", "guards: {no_speach: true}", 14, "models[1].guards.no_speach", "Did you mean 'no_speech'"),
+        ("beam: 3", "guards: {loop: sometimes}", 14, "models[1].guards.loop", "true or false"),
+        ("beam: 3", "guards: off", 14, "models[1].guards", "not a mapping"),
         ("beam: 3", "beam: 3\n    beam: 4", 15, "models[1].beam", "a second time"),
         ("beam: 3", "recommended: sure", 14, "models[1].recommended", "true or false"),
         ("beam: 3", "compute_type: int9", 14, "models[1].compute_type", "Did you mean 'int8'"),
@@ -137,7 +154,7 @@ def test_shipped_registry() -> None:
         assert registry.get(alias).id == alias.removesuffix(".pt")
     demo = registry.get("demo-en")
     assert demo.source == Bundled(name="demo-en")
-    assert (demo.min_window_s, demo.max_window_s) == (1, 19)
+    assert (demo.min_window_s, demo.max_window_s) == (1, 7)
     assert all(spec.vram_gb > 0 and spec.description for spec in registry.specs)
 
 

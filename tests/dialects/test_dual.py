@@ -3,6 +3,7 @@
 import base64
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hotmic import events as e
 from hotmic.dialects.audio import AudioDialect
 from hotmic.dialects.control import ControlDialect
 from hotmic.dialects.dual import encode, request_id
+from hotmic.dialects.message import ConfigFields
 from hotmic.errors import PeerError
 from hotmic.values import Word
 
@@ -34,6 +36,10 @@ BAD = [
     ('{"type": "subscribe", "channel": "../x"}', "bad_field", "bad_field"),
     ('{"type": "configure", "language": "English!"}', "bad_field", "bad_field"),
     ('{"type": "configure", "beam": 99}', "bad_field", "bad_field"),
+    ('{"type": "configure", "fallback": "yes"}', "bad_field", "bad_field"),
+    ('{"type": "configure", "alternatives": 5}', "bad_field", "bad_field"),
+    ('{"type": "configure", "alternatives": -1}', "bad_field", "bad_field"),
+    ('{"type": "configure", "policy": "guess"}', "bad_field", "bad_field"),
 ]
 
 
@@ -66,6 +72,21 @@ def test_control_messages_become_commands() -> None:
     assert start == c.StartRecording(config=c.SessionOptions(language="th", hotwords=("a", "b")))
 
 
+def test_options_of_decoding_become_commands() -> None:
+    fields = '"fallback":false,"alternatives":2,"policy":"align_att"'
+    options = c.SessionOptions(fallback=False, alternatives=2, policy="align_att")
+    assert ControlDialect().parse(f'{{"type":"start_recording","config":{{{fields}}}}}') == (
+        c.StartRecording(config=options),
+    )
+    for dialect in (ControlDialect(), AudioDialect()):
+        assert dialect.parse(f'{{"type":"configure",{fields}}}') == (c.Configure(options=options),)
+        assert dialect.parse('{"type":"configure"}') == (c.Configure(options=c.SessionOptions()),)
+
+
+def test_every_option_can_be_said_on_the_wire() -> None:
+    assert set(ConfigFields.__struct_fields__) - {"request_id"} == set(c.SessionOptions.__struct_fields__)
+
+
 def test_request_id_of_a_bad_frame() -> None:
     assert request_id('{"type":"bogus","request_id":"r-1"}') == "r-1"
     assert request_id("nope") is None
@@ -84,6 +105,13 @@ def test_a_final_looks_as_clients_of_the_original_expect() -> None:
     assert original <= body.keys()
     assert (body["duration"], body["processing_time"], body["speed_ratio"], body["is_final"]) == (1.0, 0.1, 10.0, True)
     assert body["words"] == [{"word": "hello", "start": 0.5, "end": 0.9, "probability": 0.988}]
+    assert "alternatives" not in body
+
+
+def test_alternatives_are_told_where_there_are_some() -> None:
+    final = msgspec.structs.replace(FINAL, alternatives=("hallo", "yellow"))
+    body = json.loads(ControlDialect().encode(final, timestamp=NOW) or "")
+    assert body["alternatives"] == ["hallo", "yellow"]
 
 
 def test_a_plain_audio_client_hears_transcripts_and_errors_alone() -> None:

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from hotmic.config.model import Guards
 from hotmic.engines import guard
 from hotmic.engines.guard import Hypothesis, judge
 
@@ -82,3 +83,20 @@ def test_known_phrases_are_folded() -> None:
 
 def test_a_longer_sentence_is_no_known_phrase() -> None:
     assert judge(hypothesis("thank you for the coffee", speech_probability=0.3)) == ""
+
+
+BITTEN: dict[str, dict[str, Any]] = {
+    "no_speech": {"no_speech_probability": 0.9, "average_logprob": -1.5},
+    "loop": {"tokens": (7,) * 12},
+    "token_rate": {"tokens": tuple(range(90))},
+    "known_phrase": {"text": "Thank you.", "speech_probability": 0.3},
+}
+
+
+@pytest.mark.parametrize("name", Guards.__struct_fields__)
+def test_each_guard_bites_and_has_a_switch_of_its_own(name: str) -> None:
+    told = BITTEN[name]
+    assert judge(hypothesis(**told)) == name
+    assert judge(hypothesis(**told, guards=Guards(**{name: False}))) == ""
+    others = {other: False for other in Guards.__struct_fields__ if other != name}
+    assert judge(hypothesis(**told, guards=Guards(**others))) == name

@@ -142,3 +142,50 @@ def test_pickled_weights_are_refused(engine: Callable[..., Engine], checkpoint: 
     torch.save(load_file(checkpoint / "model.safetensors"), tmp_path / "pytorch_model.bin")
     with pytest.raises(EngineFailed, match="cannot be loaded"):
         engine("transformers", tmp_path)
+
+
+def test_alternatives_and_languages_come_with_finals(
+    hf: Engine, job: Callable[..., DecodeJob], clip: Callable[[str], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hotmic.engines import guard
+
+    monkeypatch.setattr(guard, "judge", lambda _: "")
+    options = DecodeOptions(alternatives=2, fallback=False)
+    final, partial, told = hf.decode(
+        [
+            job(clip("timer"), options=options),
+            job(clip("timer"), kind="partial", options=options),
+            job(clip("timer"), options=DecodeOptions(language="de")),
+        ]
+    )
+    assert len({final.text, *final.alternatives}) == 3
+    assert partial.alternatives == told.alternatives == ()
+    assert 0.0 < final.language_probability < 1.0
+    assert (told.language, told.language_probability) == ("de", 1.0)
+
+
+def test_doubtful_finals_are_tried_again_where_the_session_allows_it(
+    hf: Any, job: Callable[..., DecodeJob], clip: Callable[[str], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hotmic.engines import guard
+    from hotmic.engines.fallback import ATTEMPTS
+
+    # Random weights are sure of nothing.
+    monkeypatch.setattr(guard, "UNLIKELY", 1.0)
+    monkeypatch.setattr(guard, "judge", lambda _: "")
+    tries: list[dict[str, Any]] = []
+    generate = hf._generate
+
+    def note(*args: Any, **extra: Any) -> Any:
+        if extra:
+            tries.append(extra)
+        return generate(*args, **extra)
+
+    monkeypatch.setattr(hf, "_generate", note)
+    allowed, refused = DecodeOptions(language="en"), DecodeOptions(language="en", fallback=False)
+    jobs = [job(clip("timer"), options=refused), job(clip("timer"), kind="partial", options=allowed)]
+    first, _ = hf.decode(jobs)
+    assert tries == []
+    (again,) = hf.decode([job(clip("timer"), options=allowed)])
+    assert [t["no_repeat_ngram_size"] for t in tries] == [a.no_repeat_ngram for a in ATTEMPTS]
+    assert again.average_logprob >= first.average_logprob

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from hotmic.config.model import ModelSpec
-from hotmic.engines.row import UNTOLD, Row, failure_of, read_row
+from hotmic.engines.fallback import Reading
+from hotmic.engines.guard import Hypothesis
+from hotmic.engines.row import UNTOLD, Row, failure_of, read_row, result_of
 from hotmic.engines.vocabulary import Vocabulary
 from hotmic.errors import EngineFailed
 from hotmic.values import DecodeJob, DecodeOptions
@@ -64,3 +66,29 @@ def test_denoising_is_asked_for(read: Callable[..., Row], monkeypatch: pytest.Mo
 def test_foreign_exceptions_stay_in_the_log(job: Callable[..., DecodeJob]) -> None:
     assert failure_of(job(), ValueError("/etc/secret")).error_message == UNTOLD
     assert failure_of(job(), EngineFailed("Plain.")).error_message == "Plain."
+
+
+def test_what_was_said_before_steers_partials_alone(read: Callable[..., Row]) -> None:
+    said = "good morning everyone the meeting starts at nine thirty please open the document and start the server"
+    assert len(read(kind="partial", previous=said).previous) in (16, 32)
+    assert read(kind="final", previous=said).previous == []
+    assert read(kind="final", options={"hotwords": ("latte",)}).previous != []
+    assert read(kind="partial", options={"hotwords": ("latte",)}).previous != []
+
+
+def test_alternatives_are_as_many_as_wanted_and_fall_with_their_text(read: Callable[..., Row]) -> None:
+    row = read(options={"alternatives": 2})
+    told = Hypothesis(
+        tokens=(1,),
+        text="four",
+        seconds=1.0,
+        language="en",
+        no_speech_probability=0.0,
+        average_logprob=-0.1,
+        speech_probability=1.0,
+        language_probability=0.8,
+    )
+    result = result_of(row, Reading(told, "", ("for", "fore", "far")), ())
+    assert (result.text, result.alternatives, result.language_probability) == ("four", ("for", "fore"), 0.8)
+    fallen = result_of(row, Reading(told, "loop", ("for",)), ())
+    assert (fallen.text, fallen.alternatives, fallen.suppressed) == ("", (), "loop")

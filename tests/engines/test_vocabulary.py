@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from hotmic.engines.vocabulary import MAX_PROMPT, Vocabulary
+from hotmic.engines.vocabulary import MAX_PROMPT, PREVIOUS_LENGTHS, Vocabulary
 from hotmic.errors import EngineFailed
 
 DEMO = Path(__file__).parents[2] / "server" / "hotmic" / "models" / "demo-en"
@@ -56,6 +56,34 @@ def test_hotwords_stay_whole(vocabulary: Vocabulary) -> None:
     assert vocabulary.decode(tokens[1:]).startswith(" kitchen, bedroom, latte")
     alone = vocabulary.previous_text("", hotwords=hotwords)
     assert vocabulary.decode(alone[1:]) == " kitchen, bedroom, latte"
+
+
+def test_what_was_said_last_follows_the_prompt_in_few_lengths(vocabulary: Vocabulary) -> None:
+    lengths = set()
+    for count in range(80):
+        said = "the " * count + "lights"
+        tokens = vocabulary.previous_text("", said=said)
+        assert tokens == [] or vocabulary.decode(tokens[1:]).endswith(" the lights")
+        lengths.add(len(tokens))
+        both = vocabulary.previous_text("good morning everyone", said=said)
+        assert len(both) in {*PREVIOUS_LENGTHS, len(vocabulary.previous_text("good morning everyone"))}
+    assert lengths == {0, *PREVIOUS_LENGTHS}
+
+
+def test_prompt_then_what_was_said_and_the_newest_stays(vocabulary: Vocabulary) -> None:
+    prompt, said = "good morning everyone", " the" * 40 + " lights"
+    count = len(vocabulary.encode(" " + prompt)) + len(vocabulary.encode(said)) + 1
+    tokens = vocabulary.previous_text(prompt, hotwords=("latte",), said=said)
+    assert len(tokens) == next(size for size in PREVIOUS_LENGTHS if size <= count)
+    assert vocabulary.decode(tokens[1:]).startswith(" latte")
+    assert vocabulary.decode(tokens[1:]).endswith(" the lights")
+
+
+def test_a_long_prompt_is_not_given_up_for_a_little_that_was_said(vocabulary: Vocabulary) -> None:
+    prompt = "the lights " * 100
+    assert vocabulary.previous_text(prompt, said="good morning") == vocabulary.previous_text(prompt)
+    short = "turn on the lights in the kitchen"
+    assert vocabulary.previous_text(short, said="") == vocabulary.previous_text(short)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from hotmic.net.connection import Connection, PeerGoneError, Services
 from hotmic.net.control import Control
 from hotmic.net.limit import Limit
 from hotmic.net.security import Access, Grant, Tokens
-from net_support import EchoPool, build
+from net_support import EchoPool, build, overload
 
 REGISTRY = "default: echo\nmodels:\n  - {id: echo, name: Echo, type: echo, languages: [en]}\n"
 
@@ -252,5 +252,45 @@ def test_options_of_a_channel_reach_present_and_future_sessions(folder: Path) ->
             peer.leave()
         await asyncio.gather(*tasks)
         assert house.control.options_of("c") == SessionOptions(), "an empty channel is forgotten"
+
+    virtual_time.run(main())
+
+
+def test_a_speaker_over_capacity_is_told_when_to_come_again_and_closed(folder: Path) -> None:
+    async def main() -> None:
+        house = House(folder)
+        overload(house.runner, now=asyncio.get_running_loop().time())
+        speaker = FakePeer()
+        task = house.admit(speaker, speaks=True)
+        speaker.say(echo.chunk(0).tobytes())
+        await asyncio.wait_for(task, 5)
+        (error,) = speaker.sent
+        assert (error["type"], error["code"], error["retryable"]) == ("error", "overloaded", True)
+        assert error["retry_after_ms"] >= 5000
+        assert speaker.closed is not None
+        assert speaker.closed[0] == 1013
+        assert house.runner.session_count == 0
+        assert house.services.streams.enter(speaker.address), "it holds no stream"
+
+    virtual_time.run(main())
+
+
+def test_the_tenant_is_the_token_or_else_the_address(folder: Path) -> None:
+    async def main() -> None:
+        for tokens, grant, tenant in (
+            (None, ANYBODY, "address:127.0.0.1"),
+            (Tokens({b"x": Grant(name="desk")}), Grant(name="desk"), "token:desk"),
+        ):
+            house = House(folder, tokens=tokens)
+            seen: list[str] = []
+            open_session = house.runner.open_session
+            house.runner.open_session = lambda *a, o=open_session, s=seen, **k: (s.append(k["tenant"]), o(*a, **k))[1]  # type: ignore[method-assign]
+            speaker = FakePeer()
+            task = house.admit(speaker, speaks=True, grant=grant)
+            speaker.say(echo.chunk(0).tobytes())
+            await asyncio.sleep(1)
+            speaker.leave()
+            await task
+            assert seen == [tenant]
 
     virtual_time.run(main())

@@ -7,10 +7,10 @@ import pytest
 import virtual_time
 from hotmic.commands import EndAudio, SessionOptions, StopRecording
 from hotmic.engines import echo
-from hotmic.errors import ShuttingDown
+from hotmic.errors import Overloaded, ShuttingDown
 from hotmic.events import ErrorRaised, Event, FinalTranscribed
 from hotmic.net.runner import Runner
-from net_support import EchoPool, build
+from net_support import EchoPool, build, overload
 
 
 class Ear:
@@ -243,5 +243,93 @@ def test_slow_processing_is_warned_about_once() -> None:
         session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
         await talk(runner, session, 0, 100)
         assert list(runner.warnings) == ["slow"]
+
+    virtual_time.run(main())
+
+
+def test_a_speaker_over_the_measured_capacity_is_refused_and_the_others_go_on() -> None:
+    async def main() -> None:
+        runner, hub = build(EchoPool())
+        ear = Ear("c")
+        hub.join(ear)
+        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        await talk(runner, session, 0, 10)
+        overload(runner, now=asyncio.get_running_loop().time())
+        with pytest.raises(Overloaded) as refused:
+            runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        assert refused.value.retry_after_ms is not None
+        assert refused.value.retry_after_ms >= 5000
+        assert runner.session_count == 1
+        await asyncio.sleep(2)
+        assert ear.numbers == list(range(10))
+        await asyncio.sleep(120)
+        runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+
+    virtual_time.run(main())
+
+
+def test_sixty_speakers_at_once_are_let_in() -> None:
+    async def main() -> None:
+        runner, hub = build(EchoPool(delay=0.04))
+        ear = Ear("c")
+        hub.join(ear)
+        sessions = [runner.open_session("c", SessionOptions(), owner=ear.heard.append) for _ in range(30)]
+        await asyncio.gather(*(talk(runner, s, i, 30) for i, s in enumerate(sessions)))
+        sessions += [runner.open_session("c", SessionOptions(), owner=ear.heard.append) for _ in range(30)]
+        await asyncio.gather(*(talk(runner, s, i, 30) for i, s in enumerate(sessions)))
+        await runner.finish()
+        assert len(ear.numbers) == 30 * 30 + 60 * 30
+
+    virtual_time.run(main())
+
+
+def test_jobs_carry_the_tenant_of_their_session() -> None:
+    async def main() -> None:
+        pool = EchoPool()
+        runner, _ = build(pool)
+        seen: set[str] = set()
+        receive = runner.scheduler.receive_job
+        runner.scheduler.receive_job = lambda job, *, now: (seen.add(job.tenant), receive(job, now=now))[1]  # type: ignore[method-assign]
+        for tenant in ("token:a", "token:b"):
+            session = runner.open_session("c", SessionOptions(), owner=lambda _: None, tenant=tenant)
+            await talk(runner, session, 0, 10)
+        await asyncio.sleep(2)
+        assert seen == {"token:a", "token:b"}
+
+    virtual_time.run(main())
+
+
+def test_another_model_is_measured_anew_and_the_same_one_is_not() -> None:
+    async def main() -> None:
+        pool = EchoPool()
+        runner, _ = build(pool)
+        runner.receive_pool_change()
+        session = runner.open_session("c", SessionOptions(), owner=lambda _: None)
+        await talk(runner, session, 0, 20)
+        await asyncio.sleep(2)
+        costs = runner.scheduler.capacity.costs
+        assert costs["partial"].count > 0
+        assert costs["final"].count > 0
+        pool.current = None
+        runner.receive_pool_change()
+        pool.current = "echo"
+        runner.receive_pool_change()
+        assert runner.scheduler.capacity.costs is costs
+        pool.current = "other"
+        runner.receive_pool_change()
+        assert runner.scheduler.capacity.costs["final"].count == 0
+
+    virtual_time.run(main())
+
+
+def test_a_failed_batch_teaches_no_cost() -> None:
+    async def main() -> None:
+        pool = EchoPool()
+        pool.fails = True
+        runner, _ = build(pool)
+        session = runner.open_session("c", SessionOptions(), owner=lambda _: None)
+        await talk(runner, session, 0, 10)
+        await asyncio.sleep(2)
+        assert runner.scheduler.capacity.costs["final"].count == 0
 
     virtual_time.run(main())

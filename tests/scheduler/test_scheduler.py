@@ -1,9 +1,9 @@
-import pytest
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotmic.scheduler.bucket import bucket
-from hotmic.scheduler.scheduler import Scheduler
+from hotmic.scheduler.scheduler import FINALS_IN_A_ROW, LATE, Scheduler
 from hotmic.values import SAMPLE_RATE, DecodeJob, DecodeKind, DecodeOptions
 
 
@@ -14,6 +14,8 @@ def job(
     session: str = "a",
     seconds: float = 1.0,
     segment: str = "",
+    tenant: str = "",
+    deadline: float | None = None,
     **options: str,
 ) -> DecodeJob:
     return DecodeJob(
@@ -23,7 +25,8 @@ def job(
         kind=kind,
         samples=bytes(int(seconds * SAMPLE_RATE) * 2),
         start=0,
-        deadline=float(number),
+        deadline=float(number) if deadline is None else deadline,
+        tenant=tenant,
         options=DecodeOptions(**options),  # type: ignore[arg-type]
     )
 
@@ -61,7 +64,7 @@ def test_a_final_withdraws_the_partial_of_its_segment_alone() -> None:
 def test_a_batch_holds_rows_of_one_shape_oldest_first() -> None:
     scheduler = Scheduler(max_rows=3)
     rows = [job(5, "final", session="e"), job(1, "final", session="a"), job(2, "final", session="b", seconds=9.0)]
-    rows += [job(3, "final", session="c"), job(4, "final", session="d"), job(6, "final", session="f", language="th")]
+    rows += [job(3, "final", session="c"), job(4, "final", session="d"), job(6, "final", session="f", task="translate")]
     for row in rows:
         scheduler.receive_job(row, now=0.0)
     order = []
@@ -79,35 +82,158 @@ def test_two_batches_may_be_in_flight_where_allowed() -> None:
     assert scheduler.rows_in_flight == 2
 
 
-def test_cadence_follows_the_wait_between_its_bounds() -> None:
+def run_one(scheduler: Scheduler, *, now: float, takes: float = 0.1) -> list[DecodeJob]:
+    (batch,) = scheduler.batches_to_run(now=now)
+    scheduler.receive_done(batch, now=now + takes)
+    return list(batch.jobs)
+
+
+def test_a_refreshed_partial_keeps_its_turn() -> None:
+    scheduler = Scheduler(max_rows=1)
+    scheduler.receive_job(job(1, session="a", deadline=0.3), now=0.0)
+    scheduler.receive_job(job(2, session="b", deadline=0.4), now=0.1)
+    scheduler.receive_job(job(3, session="a", deadline=0.6), now=0.3)
+    assert [j.job_id for j in run_one(scheduler, now=0.3)] == ["3"]
+    assert [j.job_id for j in run_one(scheduler, now=0.4)] == ["2"]
+
+
+def test_a_turn_that_a_final_took_goes_to_the_next_segment() -> None:
+    scheduler = Scheduler(max_rows=1)
+    scheduler.receive_job(job(1, session="a", segment="a1", deadline=0.3), now=0.0)
+    scheduler.receive_job(job(2, "final", session="a", segment="a1", deadline=0.1), now=0.1)
+    scheduler.receive_job(job(3, session="b", deadline=0.5), now=0.2)
+    scheduler.receive_job(job(4, session="a", segment="a2", deadline=0.7), now=0.4)
+    assert [run_one(scheduler, now=0.4 + n / 10)[0].job_id for n in range(3)] == ["2", "4", "3"]
+
+
+def test_a_partial_that_nobody_refreshed_is_dropped() -> None:
     scheduler = Scheduler(cadence=0.3, max_cadence=2.0)
-    assert scheduler.cadence == 0.3
-    for number in range(60):
-        scheduler.receive_job(job(number), now=float(number))
-        (batch,) = scheduler.batches_to_run(now=number + 0.4)
-        scheduler.receive_done(batch, now=number + 0.8)
-    assert scheduler.cadence == pytest.approx(1.2, abs=0.01)
-    for number in range(60):
-        scheduler.receive_job(job(number), now=float(number))
-        (batch,) = scheduler.batches_to_run(now=float(number))
-        scheduler.receive_done(batch, now=number + 50.0)
-    assert scheduler.cadence == 2.0
+    scheduler.receive_job(job(1, session="a"), now=0.0)
+    scheduler.receive_job(job(2, session="b"), now=1.0)
+    assert [j.job_id for j in run_one(scheduler, now=2.4)] == ["2"]
+    assert scheduler.dropped == 1
+    scheduler.receive_job(job(3, session="a"), now=2.5)
+    assert [j.job_id for j in run_one(scheduler, now=2.5)] == ["3"]
+
+
+def test_a_flood_of_finals_leaves_partials_one_batch_in_eight() -> None:
+    scheduler = Scheduler(max_rows=1)
+    kinds = []
+    for number in range(160):
+        scheduler.receive_job(job(number, "final", session=f"f{number % 9}", deadline=0.0), now=0.0)
+    for step in range(80):
+        now = 10.0 + step / 10
+        scheduler.receive_job(job(1000 + step, session="p", deadline=now), now=now)
+        kinds.append(run_one(scheduler, now=now)[0].kind)
+    assert FINALS_IN_A_ROW == 7
+    assert kinds == (["final"] * 7 + ["partial"]) * 10
+
+
+def test_late_partials_go_before_fresh_finals_and_not_before_old_ones() -> None:
+    scheduler = Scheduler(max_rows=4)
+    scheduler.receive_job(job(1, session="warm", deadline=0.0), now=0.0)
+    run_one(scheduler, now=0.0, takes=0.05)
+
+    def kind_after(wait: float, *, final_waited: float) -> str:
+        fresh = Scheduler(max_rows=4, capacity=scheduler.capacity)
+        fresh.receive_job(job(2, session="p", deadline=100.0), now=100.0 - wait)
+        fresh.receive_job(job(3, "final", session="f", deadline=100.0), now=100.0 - final_waited)
+        return run_one(fresh, now=100.0, takes=0.05)[0].kind
+
+    assert kind_after(LATE + 0.1, final_waited=0.0) == "partial"
+    assert kind_after(LATE - 0.1, final_waited=0.0) == "final", "it is not late"
+    assert kind_after(LATE + 0.1, final_waited=0.24) == "final", "it would have waited too long"
+
+
+def test_a_tenant_with_many_streams_does_not_starve_one_with_two() -> None:
+    scheduler = Scheduler(max_rows=4)
+    served = {"crowd": 0, "pair": 0}
+    for step in range(200):
+        now = step / 10
+        if step % 3 == 0:
+            for number in range(102):
+                tenant = "pair" if number >= 100 else "crowd"
+                scheduler.receive_job(
+                    job(step * 1000 + number, session=f"{number}", tenant=tenant, deadline=now), now=now
+                )
+        for row in run_one(scheduler, now=now):
+            served[row.tenant] += 1
+    asked = -(-200 // 3)
+    assert served["pair"] >= 0.95 * 2 * asked, "what it asks for is less than its share"
+    assert served["crowd"] >= 4 * 200 - 2 * asked, "and the rest goes to the others"
+
+
+def test_finals_of_a_pushed_file_do_not_hold_up_a_speaker() -> None:
+    scheduler = Scheduler(max_rows=1)
+    for number in range(100):
+        scheduler.receive_job(job(number, "final", session="file", deadline=0.0), now=0.0)
+    now = 0.0
+    for _ in range(20):
+        now += 0.1
+        run_one(scheduler, now=now)
+    scheduler.receive_job(job(1000, "final", session="speaker", deadline=now), now=now)
+    order = [run_one(scheduler, now=now + n / 10)[0].session_id for n in range(81)]
+    assert order.index("speaker") <= 4
+    assert order.count("file") == 80
+
+
+def test_with_two_in_flight_a_batch_costs_only_its_own_time() -> None:
+    scheduler = Scheduler(max_rows=1, max_in_flight=2)
+    for number in range(2):
+        scheduler.receive_job(job(number, session=str(number)), now=0.0)
+    first, second = scheduler.batches_to_run(now=0.0)
+    scheduler.receive_done(first, now=0.1)
+    scheduler.receive_done(second, now=0.2)
+    cost = scheduler.capacity.costs["partial"]
+    assert abs(cost.of(1, first.shape.seconds) - 0.1) < 1e-9
+
+
+def test_a_failed_batch_and_another_model_teach_no_cost() -> None:
+    scheduler = Scheduler()
+    scheduler.receive_job(job(1), now=0.0)
+    (batch,) = scheduler.batches_to_run(now=0.0)
+    scheduler.receive_done(batch, now=9.0, has_failed=True)
+    assert scheduler.capacity.costs["partial"].count == 0
+    scheduler.receive_job(job(2), now=9.0)
+    run_one(scheduler, now=9.0)
+    assert scheduler.capacity.costs["partial"].count == 1
+    scheduler.receive_model()
+    assert scheduler.capacity.costs["partial"].count == 0
 
 
 def test_a_session_that_is_gone_leaves_its_finals() -> None:
     scheduler = Scheduler()
     scheduler.receive_job(job(1, "final", segment="one"), now=0.0)
     scheduler.receive_job(job(2, segment="two"), now=0.0)
-    scheduler.forget("a")
-    scheduler.forget("unknown")
+    scheduler.forget("a", now=0.0)
+    scheduler.forget("unknown", now=0.0)
     assert scheduler.waiting == {"final": 1, "partial": 0}
 
 
-def test_buckets_round_up() -> None:
-    assert bucket(job(1, seconds=0.4))[1] == 1.0
-    assert bucket(job(1, seconds=4.9))[1] == 5.0
-    assert bucket(job(1, seconds=5.0))[1] == 10.0
-    assert bucket(job(1, seconds=31.0))[1] == 30.0
+def calls_with(pending: int) -> int:
+    scheduler = Scheduler(max_rows=32)
+    for number in range(pending):
+        scheduler.receive_job(job(number, session=str(number), tenant=str(number % 50), deadline=0.0), now=0.0)
+        kind: DecodeKind = "final" if number % 4 else "partial"
+        scheduler.receive_job(job(-number - 1, kind, session=str(number), segment="x", deadline=0.0), now=0.0)
+    count = 0
+
+    def see(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(see)
+    try:
+        for step in range(20):
+            scheduler.receive_job(job(10**6 + step, session=str(step), deadline=0.0), now=0.0)
+            run_one(scheduler, now=0.1 + step / 100, takes=0.01)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_work_per_job_does_not_grow_with_those_that_wait() -> None:
+    assert calls_with(5000) < 1.5 * calls_with(1000)
 
 
 @given(

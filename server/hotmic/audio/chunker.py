@@ -8,18 +8,18 @@ from hotmic.values import SAMPLE_RATE, Samples
 
 _BLOCK = SAMPLE_RATE // 100
 _SMOOTHING = 6
-_PAUSE_BLOCKS = 20
+_PAUSE_BLOCKS = 12
 _PAUSE_DB = 20.0
 """A pause lies this far under the loud parts of its window; in worse noise windows overlap instead."""
 
-_FIRST, _LAST = 2 / 3, 0.95
+_FIRST, _LAST = 1 / 2, 0.95
 """Where in a window the cut may be: not so late that the next window begins with a scrap."""
 
 
 def windows(samples: Samples, *, max_window: int, overlap: int = SAMPLE_RATE) -> list[tuple[int, int]]:
     """Choose the windows of a segment from its audio alone.
 
-    A window ends in the middle of a pause of 200 ms or more if its last third has one, and the next begins on the same
+    A window ends in the middle of a pause of 120 ms or more if its second half has one, and the next begins on the same
     sample. Else it ends ``overlap / 2`` behind the quietest 60 ms and the next begins as much before it, so that the
     word at the cut is whole in one of them. A window depends on its own samples only: all but the last stay as they
     are while the segment grows, and may be decoded early.

@@ -38,6 +38,15 @@ MODEL_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 ModelSource = Bundled | LocalDirectory | HubRepository
 
 
+class Guards(Value, frozen=True, kw_only=True):
+    """Which guards may take text away that nobody said; ``engines.guard`` says what each looks at."""
+
+    no_speech: bool = True
+    loop: bool = True
+    token_rate: bool = True
+    known_phrase: bool = True
+
+
 class ModelSpec(Value, frozen=True, kw_only=True):
     """What models.yaml says about one model."""
 
@@ -57,6 +66,8 @@ class ModelSpec(Value, frozen=True, kw_only=True):
     """Longest window of one decode."""
     no_speech_threshold: float = 1.0
     """A no-speech probability above this is believed whatever the text; 1: only with a second witness."""
+    guards: Guards = Guards()
+    """Switches of the guards against text that nobody said."""
     beam: int = 5
     """Beam of finals."""
     policy: PolicyName = "local_agreement"

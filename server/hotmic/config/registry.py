@@ -26,6 +26,7 @@ from hotmic.config.model import (
     MODEL_ID_PATTERN,
     Bundled,
     ComputeType,
+    Guards,
     HubRepository,
     LocalDirectory,
     ModelSource,
@@ -34,6 +35,7 @@ from hotmic.config.model import (
     PerformanceTier,
 )
 from hotmic.errors import ConfigError, UnknownModel
+from hotmic.values import PolicyName
 
 _ID_ALLOWED = "1 to 64 of a-z 0-9 . _ -, a letter or digit first"
 _REPOSITORY = r"(?!.*(--|\.\.))[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
@@ -134,7 +136,11 @@ def _parse_model(field: Field, folder: Path) -> ModelSpec:
         "min_window_s": lambda item: float(item.number(0.5, 30)),
         "max_window_s": lambda item: float(item.number(1, 30)),
         "no_speech_threshold": lambda item: float(item.number(0, 1)),
+        "guards": _parse_guards,
         "beam": lambda item: item.integer(1, 20),
+        "policy": lambda item: item.choice(get_args(PolicyName)),
+        "agreement_n": lambda item: item.integer(1, 5),
+        "attention_margin_s": lambda item: float(item.number(0.1, 2)),
         "vram_gb": lambda item: float(item.number(0, 1000)),
         "sha256": lambda item: item.text(pattern="[0-9a-fA-F]{64}", allowed="64 hexadecimal digits").lower(),
         "tokenizer": _parse_hub,
@@ -194,6 +200,10 @@ def _parse_languages(field: Field) -> tuple[str, ...]:
 
 def _parse_phrases(field: Field) -> tuple[str, ...]:
     return tuple(phrase.text() for phrase in field.items())
+
+
+def _parse_guards(field: Field) -> Guards:
+    return Guards(**{name: switch.flag() for name, switch in field.fields(Guards.__struct_fields__).items()})
 
 
 def _parse_options(field: Field) -> dict[str, float | int | str]:

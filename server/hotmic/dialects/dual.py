@@ -92,6 +92,9 @@ def options(fields: m.ConfigFields | None) -> c.SessionOptions:
         hotwords=None if words is None else tuple(words),
         prompt=fields.prompt,
         beam=fields.beam,
+        fallback=fields.fallback,
+        alternatives=fields.alternatives,
+        policy=fields.policy,
         sample_rate=fields.sample_rate,
     )
 
@@ -250,6 +253,7 @@ def _(event: e.PartialTranscribed, timestamp: str) -> Json:
 @encode.register
 def _(event: e.FinalTranscribed, timestamp: str) -> Json:
     duration = event.end - event.start
+    others: Json = {"alternatives": list(event.alternatives)} if event.alternatives else {}
     return _session(event, "final_transcription", timestamp) | {
         "text": event.text,
         "duration": round(duration, 3),
@@ -265,6 +269,7 @@ def _(event: e.FinalTranscribed, timestamp: str) -> Json:
         "event_id": event.event_id,
         "lag_ms": round(event.lag * 1000),
         "revised": event.revised,
+        **others,
     }
 
 

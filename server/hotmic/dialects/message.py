@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from hotmic.values import Denoise, LoadMode, Task, VadProfile
+from hotmic.values import Denoise, LoadMode, PolicyName, Task, VadProfile
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 """A channel or session."""
@@ -31,6 +31,9 @@ class ConfigFields(Message, kw_only=True):
     hotwords: Annotated[list[Text], Meta(max_length=200)] | Text | None = None
     prompt: Text | None = None
     beam: Annotated[int, Meta(ge=1, le=10)] | None = None
+    fallback: bool | None = None
+    alternatives: Annotated[int, Meta(ge=0, le=4)] | None = None
+    policy: PolicyName | None = None
     sample_rate: Rate | None = None
 
 

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
+from hotmic.config.model import Guards
 from hotmic.values import Value
 
 Guard = Literal["", "no_speech", "loop", "token_rate", "known_phrase"]
@@ -90,19 +91,23 @@ class Hypothesis(Value, frozen=True, kw_only=True):
     """The VAD's opinion."""
     no_speech_threshold: float = 1.0
     """A no-speech probability above this needs no second witness; models differ in how well they know silence."""
+    guards: Guards = Guards()
+    """Which guards are on."""
+    language_probability: float = 1.0
 
 
 def judge(hypothesis: Hypothesis) -> Guard:
     """Return the first guard that objects, or an empty string."""
+    guards = hypothesis.guards
     if not hypothesis.text:
         return ""
-    if is_silence(hypothesis):
+    if guards.no_speech and is_silence(hypothesis):
         return "no_speech"
-    if is_loop(hypothesis.tokens):
+    if guards.loop and is_loop(hypothesis.tokens):
         return "loop"
-    if len(hypothesis.tokens) > token_limit(hypothesis.seconds, dense=is_dense(hypothesis.language)):
+    if guards.token_rate and is_torrent(hypothesis):
         return "token_rate"
-    if hypothesis.speech_probability < DOUBTFUL and fold(hypothesis.text) in KNOWN_PHRASES:
+    if guards.known_phrase and is_known_phrase(hypothesis):
         return "known_phrase"
     return ""
 
@@ -129,6 +134,16 @@ def is_loop(tokens: Sequence[int]) -> bool:
             if equal + period >= max(LOOP_TOKENS, LOOP_TIMES * period):
                 return True
     return False
+
+
+def is_torrent(hypothesis: Hypothesis) -> bool:
+    """Return whether there are more tokens than can be spoken in the time."""
+    return len(hypothesis.tokens) > token_limit(hypothesis.seconds, dense=is_dense(hypothesis.language))
+
+
+def is_known_phrase(hypothesis: Hypothesis) -> bool:
+    """Return whether a doubtful sound became what models write over silence."""
+    return hypothesis.speech_probability < DOUBTFUL and fold(hypothesis.text) in KNOWN_PHRASES
 
 
 def token_limit(seconds: float, *, dense: bool) -> int:

@@ -8,13 +8,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from hotmic.config.model import ModelSpec
-from hotmic.engines import guard
+from hotmic.engines import fallback, guard
+from hotmic.engines.fallback import Reading
 from hotmic.engines.mel import FRAMES_PER_SECOND, Float32, MelBank
 from hotmic.engines.row import SHORTEST, Row, failure_of, read_row, result_of
 from hotmic.engines.vocabulary import Vocabulary
@@ -23,8 +24,25 @@ from hotmic.values import SAMPLE_RATE, Capabilities, DecodeJob, DecodeKind, Deco
 
 log = logging.getLogger(__name__)
 
-Shape = tuple[DecodeKind, Task, int, int]
-"""Kind, task, beam, prompt length."""
+
+class Shape(NamedTuple):
+    """What the rows of one batch have in common."""
+
+    kind: DecodeKind
+    task: Task
+    beam: int
+    readings: int
+    """Hypotheses that are wanted of each window."""
+    prompt_length: int
+
+
+class Look(NamedTuple):
+    """What the model says of a window before it writes."""
+
+    language: str
+    probability: float
+    """Of the language, among those the model is registered for."""
+    silence: float
 
 
 class HfEngine:
@@ -119,41 +137,69 @@ class HfEngine:
             if len(row.samples) < SHORTEST:
                 results[place] = DecodeResult(job_id=job.job_id, language=row.language or "")
                 continue
-            beam = 1 if job.kind == "partial" else job.options.beam or self._spec.beam
-            groups.setdefault((job.kind, job.options.task, beam, len(row.previous)), []).append(row)
-        for (_, task, beam, _), rows in groups.items():
+            groups.setdefault(self._shape(row), []).append(row)
+        for shape, rows in groups.items():
             for first in range(0, len(rows), self._batch_size):
-                results.update(self._decode_batch(rows[first : first + self._batch_size], task, beam))
+                results.update(self._decode_batch(rows[first : first + self._batch_size], shape))
         spent = time.monotonic() - started
         return [msgspec.structs.replace(results[place], decode_s=spent) for place in range(len(jobs))]
 
-    def _decode_batch(self, rows: list[Row], task: Task, beam: int) -> list[tuple[int, DecodeResult]]:
+    def _shape(self, row: Row) -> Shape:
+        kind, options = row.job.kind, row.job.options
+        readings = 1 + options.alternatives if kind == "final" else 1
+        beam = max(readings, options.beam or self._spec.beam) if kind == "final" else 1
+        return Shape(kind, options.task, beam, readings, len(row.previous))
+
+    def _decode_batch(self, rows: list[Row], shape: Shape) -> list[tuple[int, DecodeResult]]:
         try:
             with self._torch.inference_mode():
-                hypotheses = self._decode_rows(rows, task, beam)
+                readings = self._decode_rows(rows, shape)
         except (RuntimeError, ValueError, IndexError) as error:
             # What torch and transformers raise; a batch that is too large for the memory may still fit row by row.
             if len(rows) > 1:
                 log.warning("A batch of %d failed and is decoded row by row: %s", len(rows), error)
-                return [done for row in rows for done in self._decode_batch([row], task, beam)]
+                return [done for row in rows for done in self._decode_batch([row], shape)]
             log.error("Job %s failed: %s", rows[0].job.job_id, error)
             return [(rows[0].place, failure_of(rows[0].job, error))]
-        return [
-            (row.place, result_of(row, hypothesis, guard.judge(hypothesis), ()))
-            for row, hypothesis in zip(rows, hypotheses, strict=True)
-        ]
+        return [(row.place, result_of(row, reading, ())) for row, reading in zip(rows, readings, strict=True)]
 
-    def _decode_rows(self, rows: list[Row], task: Task, beam: int) -> list[guard.Hypothesis]:
-        torch, vocabulary = self._torch, self._vocabulary
+    def _decode_rows(self, rows: list[Row], shape: Shape) -> list[Reading]:
         encoded = self._model.get_encoder()(self._features(rows))
-        languages, silences = self._first_look(rows, encoded)
+        looks = self._first_look(rows, encoded)
+        readings = self._generate(rows, encoded, looks, shape)
+        if shape.kind == "final":
+            for i, row in enumerate(rows):
+                if row.job.options.fallback and readings[i].is_doubtful:
+                    readings[i] = self._fall_back(row, looks[i], shape, readings[i])
+        return readings
+
+    def _fall_back(self, row: Row, look: Look, shape: Shape, reading: Reading) -> Reading:
+        encoded = self._model.get_encoder()(self._features([row]))
+        for attempt in fallback.ATTEMPTS:
+            tried = row if attempt.prompted else row._replace(previous=[])
+            wider = shape._replace(beam=fallback.widen(shape.beam, attempt))
+            (new,) = self._generate(
+                [tried],
+                encoded,
+                [look],
+                wider,
+                no_repeat_ngram_size=attempt.no_repeat_ngram,
+                repetition_penalty=attempt.repetition_penalty,
+            )
+            reading = fallback.better(reading, new)
+            if not reading.is_doubtful:
+                break
+        return reading
+
+    def _generate(self, rows: list[Row], encoded: Any, looks: list[Look], shape: Shape, **extra: Any) -> list[Reading]:
+        torch, vocabulary = self._torch, self._vocabulary
         prompts = [
-            [*row.previous, *vocabulary.start_sequence(code, task), vocabulary.no_timestamps]
-            for row, code in zip(rows, languages, strict=True)
+            [*row.previous, *vocabulary.start_sequence(look.language, shape.task), vocabulary.no_timestamps]
+            for row, look in zip(rows, looks, strict=True)
         ]
         length = len(prompts[0])
         seconds = max(row.seconds for row in rows)
-        limit = guard.token_limit(seconds, dense=any(guard.is_dense(code) for code in languages))
+        limit = guard.token_limit(seconds, dense=any(guard.is_dense(look.language) for look in looks))
         tokens = torch.tensor(prompts, device=self._device)
         generated = self._transformers.GenerationMixin.generate(
             # Whisper's own generate() adds prompts, timestamps and fallbacks of its own.
@@ -162,7 +208,8 @@ class HfEngine:
             decoder_input_ids=tokens,
             decoder_attention_mask=torch.ones_like(tokens),
             generation_config=self._transformers.GenerationConfig(
-                num_beams=beam,
+                num_beams=shape.beam,
+                num_return_sequences=shape.readings,
                 do_sample=False,
                 max_new_tokens=max(1, min(self._context - length, limit + 1)),
                 eos_token_id=vocabulary.end_of_text,
@@ -170,22 +217,21 @@ class HfEngine:
                 decoder_start_token_id=vocabulary.start_of_transcript,
                 return_dict_in_generate=True,
                 output_scores=True,
+                **extra,
             ),
         )
         beams = getattr(generated, "beam_indices", None)
         scores = self._model.compute_transition_scores(
             generated.sequences, generated.scores, beams, normalize_logits=beams is None
-        )
+        ).tolist()
+        said = generated.sequences[:, length:].tolist()
+        count = shape.readings
         return [
-            self._hypothesis(*parts)
-            for parts in zip(
-                rows, languages, silences, generated.sequences[:, length:].tolist(), scores.tolist(), strict=True
-            )
+            fallback.read([self._hypothesis(row, look, said[k], scores[k]) for k in range(i * count, (i + 1) * count)])
+            for i, (row, look) in enumerate(zip(rows, looks, strict=True))
         ]
 
-    def _hypothesis(
-        self, row: Row, language: str, silence: float, generated: list[int], scores: list[float]
-    ) -> guard.Hypothesis:
+    def _hypothesis(self, row: Row, look: Look, generated: list[int], scores: list[float]) -> guard.Hypothesis:
         end = self._vocabulary.end_of_text
         count = generated.index(end) + 1 if end in generated else len(generated)
         tokens = self._vocabulary.text_tokens(generated[:count])
@@ -193,10 +239,13 @@ class HfEngine:
             tokens=tuple(tokens),
             text=self._vocabulary.decode(tokens).strip(),
             seconds=row.seconds,
-            language=language,
-            no_speech_probability=silence,
+            language=look.language,
+            language_probability=look.probability,
+            no_speech_probability=look.silence,
             average_logprob=float(np.mean(scores[:count])) if count else 0.0,
             speech_probability=row.job.speech_probability,
+            no_speech_threshold=self._spec.no_speech_threshold,
+            guards=self._spec.guards,
         )
 
     def _features(self, rows: list[Row]) -> Any:
@@ -206,7 +255,7 @@ class HfEngine:
             target[:, : mel.shape[1]] = mel
         return self._torch.from_numpy(features).to(self._device, self._model.dtype)
 
-    def _first_look(self, rows: list[Row], encoded: Any) -> tuple[list[str], list[float]]:
+    def _first_look(self, rows: list[Row], encoded: Any) -> list[Look]:
         """Return language and no-speech probability of each row, both read after the start token alone."""
         vocabulary = self._vocabulary
         start = self._torch.full((len(rows), 1), vocabulary.start_of_transcript, device=self._device)
@@ -214,9 +263,12 @@ class HfEngine:
         silent = logits.softmax(-1)[:, vocabulary.no_speech].tolist() if vocabulary.no_speech else [0.0] * len(rows)
         codes = list(self._languages)
         if all(row.language for row in rows):
-            return [str(row.language) for row in rows], silent
-        best = logits[:, [vocabulary.languages[code] for code in codes]].argmax(-1).tolist()
-        return [row.language or codes[index] for row, index in zip(rows, best, strict=True)], silent
+            return [Look(str(row.language), 1.0, silence) for row, silence in zip(rows, silent, strict=True)]
+        likely, best = logits[:, [vocabulary.languages[code] for code in codes]].softmax(-1).max(-1)
+        return [
+            Look(row.language, 1.0, silence) if row.language else Look(codes[index], round(probability, 4), silence)
+            for row, silence, index, probability in zip(rows, silent, best.tolist(), likely.tolist(), strict=True)
+        ]
 
     def _read_vocabulary(self, directory: Path) -> Vocabulary:
         # A model fine-tuned for one language still expects the language token if its vocabulary has several.

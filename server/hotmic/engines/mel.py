@@ -43,19 +43,41 @@ class MelBank:
         Returns:
             ``[n_mels, len(samples) // HOP]``, each clip scaled by its own loudest bin.
         """
-        wave = np.zeros(len(samples) + HOP, dtype=np.float32)
-        np.multiply(samples, np.float32(1 / 32768), out=wave[: len(samples)], casting="unsafe")
-        padded = np.pad(wave, FFT // 2, mode="reflect")
-        frames = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP][: len(samples) // HOP + 1]
+        return scale(self.log_mel(samples, 0, len(samples) // HOP + 1))
+
+    def log_mel(self, samples: Samples, first: int, stop: int) -> Float32:
+        """Return some frames of a window before they are scaled: ``[n_mels, stop - first]``.
+
+        A frame looks ``FFT // 2`` samples to both sides of its hop. The window is mirrored at its beginning, and at
+        its end after ``HOP`` zeros; ``len(samples) // HOP`` is the last frame there is.
+        """
+        low, high = first * HOP - FFT // 2, (stop - 1) * HOP + FFT // 2
+        inner = samples[max(0, low) : high]
+        mirrored = max(0, -low)
+        end = len(samples) + HOP
+        wave = np.zeros(high - low, dtype=np.float32)
+        np.multiply(inner, np.float32(1 / 32768), out=wave[mirrored : mirrored + len(inner)], casting="unsafe")
+        if mirrored:
+            wave[:mirrored] = wave[2 * mirrored : mirrored : -1]
+        if (over := high - end) > 0:
+            wave[-over:] = wave[-over - 2 : -2 * over - 2 : -1]
+        frames = np.lib.stride_tricks.sliding_window_view(wave, FFT)[::HOP]
         # numpy transforms float64 twice as fast as float32.
         spectrum = np.fft.rfft(frames * self._window, axis=-1)
         power = np.square(spectrum.real) + np.square(spectrum.imag)
-        mel = self._filters @ power.astype(np.float32).T
-        log_mel = np.log10(np.maximum(mel, 1e-10))
-        scaled = (np.maximum(log_mel, log_mel.max() - 8.0) + 4.0) / 4.0
-        # The last frame sees only the padding; it takes part in the scaling alone.
-        features: Float32 = scaled[:, :-1].astype(np.float32, copy=False)
-        return features
+        mel: Float32 = self._filters @ power.astype(np.float32).T
+        return np.log10(np.maximum(mel, 1e-10))
+
+
+def scale(log_mel: Float32) -> Float32:
+    """Scale a window by its loudest bin.
+
+    Its last frame sees only the padding; it takes part in the scaling alone.
+    """
+    scaled: Float32 = np.maximum(log_mel, log_mel.max() - 8.0)
+    scaled += 4.0
+    scaled *= 0.25
+    return scaled[:, :-1]
 
 
 def _slaney_filters(n_mels: int) -> Float32:

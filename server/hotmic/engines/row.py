@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hotmic.config.model import ModelSpec
-from hotmic.engines.guard import Guard, Hypothesis
+from hotmic.engines.fallback import Reading
 from hotmic.engines.vocabulary import Vocabulary
 from hotmic.errors import EngineFailed, HotmicError
 from hotmic.values import SAMPLE_RATE, DecodeJob, DecodeResult, Samples, Word
@@ -47,17 +47,22 @@ def read_row(place: int, job: DecodeJob, *, spec: ModelSpec, vocabulary: Vocabul
     # Raises for what the model does not know, before the job shares a batch with others.
     vocabulary.start_sequence(language or next(iter(vocabulary.languages)), job.options.task)
     # Hotwords go in as if they had just been said: the decoder prefers what its prompt holds.
-    previous = vocabulary.previous_text(job.options.prompt, hotwords=job.options.hotwords)
+    # What was said before goes to partials alone: a final depends on its own audio and options.
+    said = job.previous if job.kind == "partial" else ""
+    previous = vocabulary.previous_text(job.options.prompt, hotwords=job.options.hotwords, said=said)
     return Row(place, job, _samples_of(job), previous, language)
 
 
-def result_of(row: Row, hypothesis: Hypothesis, verdict: Guard, words: tuple[Word, ...]) -> DecodeResult:
+def result_of(row: Row, reading: Reading, words: tuple[Word, ...]) -> DecodeResult:
     """Return what a row came to."""
+    hypothesis, verdict, others = reading
     return DecodeResult(
         job_id=row.job.job_id,
         text="" if verdict else hypothesis.text,
         words=() if verdict else words,
         language=hypothesis.language,
+        language_probability=hypothesis.language_probability,
+        alternatives=() if verdict else others[: row.job.options.alternatives],
         no_speech_probability=hypothesis.no_speech_probability,
         average_logprob=hypothesis.average_logprob,
         suppressed=verdict,

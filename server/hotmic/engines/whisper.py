@@ -18,12 +18,24 @@ import numpy as np
 import numpy.typing as npt
 
 from hotmic.config.model import ModelSpec
-from hotmic.engines import alignment, guard, window
+from hotmic.engines import alignment, fallback, guard, window
+from hotmic.engines.fallback import Attempt, Reading
 from hotmic.engines.mel import FRAMES_PER_SECOND, Float32, MelBank
 from hotmic.engines.row import SHORTEST, Row, failure_of, read_row, result_of
+from hotmic.engines.spectrum import GrowingSpectrum
 from hotmic.engines.vocabulary import Vocabulary
 from hotmic.errors import EngineFailed
-from hotmic.values import SAMPLE_RATE, Capabilities, DecodeJob, DecodeKind, DecodeResult, Samples, Task, Word
+from hotmic.values import (
+    SAMPLE_RATE,
+    Capabilities,
+    DecodeJob,
+    DecodeKind,
+    DecodeOptions,
+    DecodeResult,
+    Samples,
+    Task,
+    Word,
+)
 
 CONTEXT = 448
 """Positions of the decoder."""
@@ -41,6 +53,8 @@ class Shape(NamedTuple):
     kind: DecodeKind
     task: Task
     beam: int
+    readings: int
+    """Hypotheses that are wanted of each window."""
     prompt_length: int
     dense: bool
     """Whether the language may need many tokens a second."""
@@ -53,7 +67,8 @@ class Batch(NamedTuple):
     rows: list[Row]
     features: Float32
     encoded: Any
-    languages: list[str]
+    languages: list[tuple[str, float]]
+    """With the probability of each."""
     starts: list[list[int]]
 
 
@@ -103,6 +118,7 @@ class WhisperEngine:
             raise EngineFailed(f"The weights of {spec.id} cannot be loaded; the log has the reason.") from error
         self._vocabulary = Vocabulary.load(directory, multilingual=self._model.is_multilingual)
         self._mel = MelBank(self._model.n_mels)
+        self._growing = GrowingSpectrum(self._mel)
         self._executor = ThreadPoolExecutor(self._lanes, thread_name_prefix="lane")
         known = tuple(self._vocabulary.languages)
         self._languages = known if spec.languages == ("multilingual",) else spec.languages
@@ -119,15 +135,25 @@ class WhisperEngine:
         )
 
     def warm_up(self, report: Callable[[float], None]) -> None:
-        """Decode noise in every bucket; on a CPU one is enough, for nothing is allocated or compiled per shape."""
-        sizes = window.bucket_sizes(self._spec.min_window_s)
-        sizes = sizes if self._device == "cuda" else sizes[:1]
+        """Decode noise in every bucket, greedily and with the beam, and on a GPU the largest batch last.
+
+        On a CPU one bucket is enough, for nothing is compiled or allocated per shape: with the bundled model the very
+        first decode took 100 ms longer than the next, the first in each other bucket (1 to 30 s, greedy, beam 1 and 5)
+        no longer than those after it.
+        """
+        on_gpu = self._device == "cuda"
+        sizes = [s for s in window.bucket_sizes(self._spec.min_window_s) if on_gpu or s <= self._spec.min_window_s]
         noise = np.random.default_rng(0).normal(0, 300, round(sizes[-1] * SAMPLE_RATE)).astype("<i2")
         kinds: tuple[DecodeKind, ...] = ("partial", "final")
         for done, size in enumerate(sizes, start=1):
+            # The padding behind a window belongs to its bucket.
+            length = round(size * SAMPLE_RATE) - window.MARGIN * SAMPLE_RATE // FRAMES_PER_SECOND
             for kind in kinds:
-                self.decode([_noise_job(noise[: round(size * SAMPLE_RATE)], kind)])
-            report(done / len(sizes))
+                self.decode([_noise_job(noise[:length], kind)])
+            report(done / (len(sizes) + on_gpu))
+        if on_gpu:
+            self.decode([_noise_job(noise, "partial")] * self._batch_size)
+            report(1.0)
 
     def decode(self, jobs: Sequence[DecodeJob]) -> list[DecodeResult]:
         """Decode windows: one result per job, in order."""
@@ -157,11 +183,15 @@ class WhisperEngine:
         return groups
 
     def _shape(self, row: Row) -> Shape:
+        is_final = row.job.kind == "final"
+        readings = 1 + row.job.options.alternatives if is_final else 1
         return Shape(
             frames=window.bucket_frames(len(row.samples), floor=self._spec.min_window_s, n_mels=self._mel.n_mels),
             kind=row.job.kind,
             task=row.job.options.task,
-            beam=1 if row.job.kind == "partial" else row.job.options.beam or self._spec.beam,
+            # As many hypotheses as the beam is wide are all that a search has.
+            beam=max(readings, row.job.options.beam or self._spec.beam) if is_final else 1,
+            readings=readings,
             prompt_length=len(row.previous),
             dense=self._maybe_dense if row.language is None else guard.is_dense(row.language),
         )
@@ -185,35 +215,44 @@ class WhisperEngine:
 
     def _decode_rows(self, shape: Shape, rows: list[Row]) -> list[DecodeResult]:
         batch = self._encode(shape, rows)
-        hypotheses = self._generate(batch)
-        verdicts = [guard.judge(hypothesis) for hypothesis in hypotheses]
+        readings = self._generate(batch)
         if shape.kind == "final":
-            self._decode_loops(batch, hypotheses, verdicts)
-        words = self._align(batch, hypotheses, verdicts)
-        return [result_of(*parts) for parts in zip(rows, hypotheses, verdicts, words, strict=True)]
+            self._fall_back(batch, readings)
+        words = self._align(batch, readings)
+        return [result_of(*parts) for parts in zip(rows, readings, words, strict=True)]
 
-    def _encode(self, shape: Shape, rows: list[Row], languages: Sequence[str] = ()) -> Batch:
+    def _encode(self, shape: Shape, rows: list[Row], languages: Sequence[tuple[str, float]] = ()) -> Batch:
         # Padding is the feature value 0, as the models were trained with, not the mel of silence.
         features: Float32 = np.zeros((len(rows), self._mel.n_mels, shape.frames), dtype=np.float32)
         for target, row in zip(features, rows, strict=True):
-            mel = self._mel.features(row.samples[: shape.frames * SAMPLE_RATE // FRAMES_PER_SECOND])
+            mel = self._spectrum(row, row.samples[: shape.frames * SAMPLE_RATE // FRAMES_PER_SECOND])
             target[:, : mel.shape[1]] = mel
         encoded = self._model.encode(self._storage(features))
-        codes = list(languages) or self._choose_languages(rows, encoded)
-        starts = [self._vocabulary.start_sequence(code, shape.task) for code in codes]
-        return Batch(shape, rows, features, encoded, codes, starts)
+        chosen = list(languages) or self._choose_languages(rows, encoded)
+        starts = [self._vocabulary.start_sequence(code, shape.task) for code, _ in chosen]
+        return Batch(shape, rows, features, encoded, chosen, starts)
 
-    def _choose_languages(self, rows: list[Row], encoded: Any) -> list[str]:
-        known = [row.language for row in rows if row.language]
+    def _spectrum(self, row: Row, samples: Samples) -> Float32:
+        key = (row.job.session_id, row.job.segment_id)
+        # Noise reduction rewrites a window as a whole, so no frame stays as it was.
+        if row.job.kind == "partial" and row.job.options.denoise == "off":
+            return self._growing.features(key, samples, start=row.job.start)
+        if row.job.kind == "final":
+            # Computed anew: a final must not depend on its partials, not even by a rounding.
+            self._growing.forget(key)
+        return self._mel.features(samples)
+
+    def _choose_languages(self, rows: list[Row], encoded: Any) -> list[tuple[str, float]]:
+        known = [(row.language, 1.0) for row in rows if row.language]
         if len(known) == len(rows):
             return known
         detected = self._model.detect_language(encoded)
         return [
-            row.language or next(token[2:-2] for token, _ in ranked if token[2:-2] in self._languages)
+            (row.language, 1.0) if row.language else choose_language(ranked, self._languages)
             for row, ranked in zip(rows, detected, strict=True)
         ]
 
-    def _generate(self, batch: Batch, **extra: Any) -> list[guard.Hypothesis]:
+    def _generate(self, batch: Batch, **extra: Any) -> list[Reading]:
         shape, rows = batch.shape, batch.rows
         end = self._vocabulary.no_timestamps
         prompts = [[*row.previous, *start, end] for row, start in zip(rows, batch.starts, strict=True)]
@@ -224,6 +263,7 @@ class WhisperEngine:
             batch.encoded,
             prompts,
             beam_size=shape.beam,
+            num_hypotheses=shape.readings,
             # CTranslate2 stops at half of this, and at this less the prompt.
             max_length=max(2 * cap, cap + length),
             return_scores=True,
@@ -231,40 +271,62 @@ class WhisperEngine:
             suppress_tokens=[-1] if shape.kind == "final" else [],
             **extra,
         )
-        return [self._hypothesis(*parts) for parts in zip(rows, batch.languages, items, strict=True)]
+        return [
+            fallback.read(
+                [
+                    self._hypothesis(row, language, ids, score, item.no_speech_prob)
+                    for ids, score in zip(item.sequences_ids, item.scores, strict=True)
+                ]
+            )
+            for row, language, item in zip(rows, batch.languages, items, strict=True)
+        ]
 
-    def _hypothesis(self, row: Row, language: str, item: Any) -> guard.Hypothesis:
-        tokens = self._vocabulary.text_tokens(item.sequences_ids[0])
-        count = len(item.sequences_ids[0])
+    def _hypothesis(
+        self, row: Row, language: tuple[str, float], ids: list[int], score: float, no_speech: float
+    ) -> guard.Hypothesis:
+        tokens = self._vocabulary.text_tokens(ids)
         # The score is the mean over the tokens without the closing one, which the average counts too.
-        mean = item.scores[0] * count / (count + 1)
+        mean = score * len(ids) / (len(ids) + 1)
         return guard.Hypothesis(
             tokens=tuple(tokens),
             text=self._vocabulary.decode(tokens).strip(),
             seconds=row.seconds,
-            language=language,
-            no_speech_probability=item.no_speech_prob,
+            language=language[0],
+            language_probability=language[1],
+            no_speech_probability=no_speech,
             average_logprob=mean if math.isfinite(mean) else 0.0,
             speech_probability=row.job.speech_probability,
             no_speech_threshold=self._spec.no_speech_threshold,
+            guards=self._spec.guards,
         )
 
-    def _decode_loops(self, batch: Batch, hypotheses: list[guard.Hypothesis], verdicts: list[guard.Guard]) -> None:
-        """Give finals that ran in circles one more try in which no four tokens may come twice."""
-        for i, verdict in enumerate(verdicts):
-            if verdict not in ("loop", "token_rate"):
-                continue
-            single = self._encode(batch.shape, [batch.rows[i]], [batch.languages[i]])
-            (hypothesis,) = self._generate(single, no_repeat_ngram_size=4)
-            if not guard.judge(hypothesis):
-                hypotheses[i], verdicts[i] = hypothesis, ""
+    def _fall_back(self, batch: Batch, readings: list[Reading]) -> None:
+        """Give finals whose text is doubtful further tries, as many as their sessions allow."""
+        left = [i for i, row in enumerate(batch.rows) if row.job.options.fallback and readings[i].is_doubtful]
+        for attempt in fallback.ATTEMPTS if left else ():
+            for i, reading in zip(left, self._try_again(batch, left, attempt), strict=True):
+                readings[i] = fallback.better(readings[i], reading)
+            left = [i for i in left if readings[i].is_doubtful]
+            if not left:
+                break
 
-    def _align(
-        self, batch: Batch, hypotheses: list[guard.Hypothesis], verdicts: list[guard.Guard]
-    ) -> list[tuple[Word, ...]]:
+    def _try_again(self, batch: Batch, places: list[int], attempt: Attempt) -> list[Reading]:
+        rows = [batch.rows[i] if attempt.prompted else batch.rows[i]._replace(previous=[]) for i in places]
+        beam = fallback.widen(batch.shape.beam, attempt)
+        shape = batch.shape._replace(beam=beam, prompt_length=len(rows[0].previous))
+        return self._generate(
+            self._encode(shape, rows, [batch.languages[i] for i in places]),
+            no_repeat_ngram_size=attempt.no_repeat_ngram,
+            repetition_penalty=attempt.repetition_penalty,
+        )
+
+    def _align(self, batch: Batch, readings: list[Reading]) -> list[tuple[Word, ...]]:
         words: list[tuple[Word, ...]] = [()] * len(batch.rows)
+        hypotheses = [reading.hypothesis for reading in readings]
         wanted = [
-            i for i, row in enumerate(batch.rows) if row.job.word_times and hypotheses[i].tokens and not verdicts[i]
+            i
+            for i, row in enumerate(batch.rows)
+            if row.job.word_times and hypotheses[i].tokens and not readings[i].verdict
         ]
         texts = [list(hypotheses[i].tokens) for i in wanted]
         for i, item in zip(wanted, self._align_rows(batch, wanted, texts), strict=True):
@@ -298,6 +360,19 @@ def are_alignable(starts: Sequence[list[int]], texts: Sequence[list[int]], frame
     return len({count // 2 for count in frames}) > 1 or len({len(text) for text in texts}) == 1
 
 
+def choose_language(ranked: Sequence[tuple[str, float]], languages: Sequence[str]) -> tuple[str, float]:
+    """Return the likeliest of the languages that are possible, and its probability among them.
+
+    Args:
+        ranked: Language tokens with their probabilities, likeliest first.
+        languages: Codes.
+    """
+    possible = [(token[2:-2], probability) for token, probability in ranked if token[2:-2] in languages]
+    total = sum(probability for _, probability in possible)
+    code, probability = possible[0]
+    return code, round(probability / total, 4) if total else 0.0
+
+
 def _noise_job(samples: npt.NDArray[np.int16] | Samples, kind: DecodeKind) -> DecodeJob:
     return DecodeJob(
         job_id="warm-up",
@@ -308,4 +383,5 @@ def _noise_job(samples: npt.NDArray[np.int16] | Samples, kind: DecodeKind) -> De
         start=0,
         deadline=0.0,
         word_times=kind == "final",
+        options=DecodeOptions(fallback=False),
     )

@@ -107,6 +107,13 @@ class Connection:
         """Whether it brings audio."""
         return self._dialect.is_speaker
 
+    @property
+    def _tenant(self) -> str:
+        """Whom the scheduler counts it with: its token, or its address where everybody is anonymous."""
+        if self.grant is not None and self._services.access.needs_token:
+            return f"token:{self.grant.name}"
+        return f"address:{self._peer.address}"
+
     # what it hears
 
     def hear(self, event: e.Event, *, timestamp: str, key: str = "") -> None:
@@ -278,7 +285,7 @@ class Connection:
             try:
                 options = self._services.control.options_of(self.channel)
                 self._session_id = self._services.runner.open_session(
-                    self.channel, options, owner=self.answer, name=self._session_name
+                    self.channel, options, owner=self.answer, name=self._session_name, tenant=self._tenant
                 )
             except HotmicError:
                 self._services.streams.leave(self._peer.address)

@@ -44,7 +44,7 @@ class Runner:
         hub: Hears the events.
         scheduler: Orders the jobs.
         metrics: Counts.
-        build_session: Makes a session from an id, a channel and options.
+        build_session: Makes a session from an id, a channel, options and a tenant.
         max_sessions: Most sessions at a time.
     """
 
@@ -55,7 +55,7 @@ class Runner:
         hub: Hub,
         scheduler: Scheduler,
         metrics: Metrics,
-        build_session: Callable[[str, str, SessionOptions], Session],
+        build_session: Callable[[str, str, SessionOptions, str], Session],
         max_sessions: int = 4096,
     ) -> None:
         self.scheduler = scheduler
@@ -73,12 +73,19 @@ class Runner:
         self._room: asyncio.Event = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._warned_slow_at = float("-inf")
+        self._served_model: str | None = None
         self._number = 0
 
     # sessions
 
     def open_session(
-        self, channel: str, options: SessionOptions, *, owner: Callable[[Event], None], name: str = ""
+        self,
+        channel: str,
+        options: SessionOptions,
+        *,
+        owner: Callable[[Event], None],
+        name: str = "",
+        tenant: str = "",
     ) -> str:
         """Start a session and return its id: the wished name where it is free.
 
@@ -87,24 +94,31 @@ class Runner:
             options: What it starts with.
             owner: Hears what concerns the speaker alone.
             name: The wished id.
+            tenant: Whose token or address brings it; the scheduler is fair between them.
 
         Raises:
-            Overloaded: The daemon holds as many sessions as it may.
+            Overloaded: The daemon holds as many sessions as it may, or the measured load leaves no room for one more.
+            ShuttingDown: The daemon takes no new sessions.
         """
         if self._is_closing:
             raise ShuttingDown("The daemon is stopping.")
         if len(self._sessions) >= self._max_sessions:
             raise Overloaded("The daemon holds as many speaking sessions as it may.", retry_after_ms=5000)
+        retry_after = self.scheduler.retry_after(now=self._now())
+        if retry_after is not None:
+            message = "All capacity is taken by those who speak now; come again later."
+            raise Overloaded(message, retry_after_ms=round(retry_after * 1000))
         session_id = name
         while not session_id or session_id in self._sessions:
             self._number += 1
             session_id = f"{name or 's'}-{self._number}"
-        session = self._build_session(session_id, channel, options)
+        session = self._build_session(session_id, channel, options, tenant)
         if session_id == name:
             self._number += 1
             session.label = f"{name}-{self._number}"
         self._sessions[session_id] = session
         self._owners[session_id] = owner
+        self.scheduler.receive_session(session_id, now=self._now())
         self._metrics.sessions.set(len(self._sessions))
         self._tell_model(session)
         return session_id
@@ -149,7 +163,7 @@ class Runner:
         if session is None:
             return
         session.receive_close(now=self._now())
-        self.scheduler.forget(session_id)
+        self.scheduler.forget(session_id, now=self._now())
         self._drain(session)
 
     def in_channel(self, channel: str, name: str | None = None) -> list[str]:
@@ -209,6 +223,9 @@ class Runner:
 
     def receive_pool_change(self) -> None:
         """The pool serves another model, or one again."""
+        if self._pool.current not in (None, self._served_model):
+            self._served_model = self._pool.current
+            self.scheduler.receive_model()
         for session in tuple(self._sessions.values()):
             self._tell_model(session)
             self._drain(session)
@@ -238,6 +255,7 @@ class Runner:
 
     def _forget(self, session: Session) -> None:
         del self._sessions[session.session_id], self._owners[session.session_id]
+        self.scheduler.forget(session.session_id, now=self._now())
         timer = self._timers.pop(session.session_id, None)
         if timer is not None:
             timer.cancel()
@@ -308,7 +326,8 @@ class Runner:
     async def _run(self, batch: Batch) -> None:
         results = await self._decode(batch)
         now = self._now()
-        self.scheduler.receive_done(batch, now=now)
+        has_failed = all(result.error_code for result in results)
+        self.scheduler.receive_done(batch, now=now, has_failed=has_failed)
         self._metrics.batch_seconds.labels(batch.kind).observe(now - batch.started)
         self._metrics.batch_rows.observe(len(batch.jobs))
         touched: dict[str, Session] = {}

@@ -1,17 +1,35 @@
 """Whose turn it is: finals first, only the newest partial of a session, batches across sessions. Sans-I/O.
 
-Finals queue in the order of their deadlines and are never dropped. Each session has one partial slot, which newer
-audio overwrites and the final of the same segment empties. A batch takes rows of one bucket, oldest deadline first.
+**Finals** are never dropped. **Partials** have one slot per session. Newer audio overwrites it but keeps its turn, so
+a slot that is refreshed grows older all the same. The final of the segment empties it, and the turn goes to the next
+segment. What was not overwritten for longer than two partials can lie apart is dropped: its speaker is not heard any
+more. Within a lane the order is fair between tenants and sessions (see ``lane``).
+
+**Which lane.** Finals go first, with two exceptions. Where a partial is past its deadline, a batch of partials runs
+before finals that will not have waited for ``PATIENCE`` when it is done: the finals gather meanwhile, and a batch of
+many costs little more than one of few. And after ``FINALS_IN_A_ROW`` batches of finals during all of which some
+partial waited, one batch of partials runs: a flood of finals leaves partials one batch in eight, and costs the finals
+no more than that.
+
+**Overload** is met in this order: partials are stretched (``cadence``), partials are skipped (their slots are
+overwritten before they are served), newcomers are refused (``capacity``).
+
+``receive_job`` and each row of ``batches_to_run`` cost O(log n) for n waiting jobs.
 """
 
-from collections import deque
-from collections.abc import Sequence
+from collections import OrderedDict, deque
 
-from hotmic.scheduler.bucket import bucket
-from hotmic.values import DecodeJob, Value
+from hotmic.scheduler.bucket import Bucket, bucket
+from hotmic.scheduler.cadence import Cadence
+from hotmic.scheduler.capacity import Capacity
+from hotmic.scheduler.lane import Lane
+from hotmic.values import DecodeJob, DecodeKind, Value
 
-SMOOTHING = 0.2
-"""Weight of the newest batch in the running means."""
+FINALS_IN_A_ROW = 7
+LATE = 0.5
+"""Seconds after which a waiting partial is late, if not sooner by its own deadline."""
+PATIENCE = 0.25
+"""Seconds that finals may wait for partials which are late."""
 
 
 class Batch(Value, frozen=True, kw_only=True):
@@ -22,9 +40,23 @@ class Batch(Value, frozen=True, kw_only=True):
     started: float
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> DecodeKind:
         """The lane of its rows."""
         return self.jobs[0].kind
+
+    @property
+    def shape(self) -> Bucket:
+        """What its rows have in common."""
+        return bucket(self.jobs[0])
+
+
+class _Slot:
+    """The waiting partial of a session: its newest job, and the turn of the first that was not served."""
+
+    __slots__ = ("arrived", "deadline", "job")
+
+    def __init__(self, job: DecodeJob, deadline: float, arrived: float) -> None:
+        self.job, self.deadline, self.arrived = job, deadline, arrived
 
 
 class Scheduler:
@@ -35,63 +67,112 @@ class Scheduler:
         max_in_flight: Batches handed out and not done; two keep a device busy, one keeps latency low on CPU.
         cadence: Shortest time between two partials of a session, in seconds.
         max_cadence: Longest, under load.
+        capacity: Decides who fits; by default one with its own defaults.
     """
 
     def __init__(
-        self, *, max_rows: int = 8, max_in_flight: int = 1, cadence: float = 0.3, max_cadence: float = 2.0
+        self,
+        *,
+        max_rows: int = 8,
+        max_in_flight: int = 1,
+        cadence: float = 0.3,
+        max_cadence: float = 2.0,
+        capacity: Capacity | None = None,
     ) -> None:
         self.max_rows = max_rows
         self.max_in_flight = max_in_flight
-        self._floor, self._ceiling = cadence, max_cadence
-        self._finals: deque[DecodeJob] = deque()
-        self._partials: dict[str, DecodeJob] = {}
+        self.capacity = capacity or Capacity(max_rows=max_rows, ceiling=max_cadence)
+        self.dropped = 0
+        self._cadence = Cadence(floor=cadence, ceiling=max_cadence, max_rows=max_rows)
+        self._stale_after = max_cadence + cadence
+        self._finals, self._partials = Lane(), Lane(by_session=False)
+        self._slots: dict[str, _Slot] = {}
+        self._unspent: dict[str, float] = {}
+        self._by_age: deque[_Slot] = deque()
+        self._final_arrivals: OrderedDict[str, float] = OrderedDict()
         self._in_flight: dict[int, Batch] = {}
         self._number = 0
-        self._partial_wait = 0.0
-        self._arrived: dict[str, float] = {}
-        self.dropped = 0
+        self._finals_in_a_row = 0
+        self._last_done = 0.0
+
+    # inputs
+
+    def receive_session(self, session_id: str, *, now: float) -> None:
+        """A speaker was let in."""
+        self.capacity.receive_session(session_id, now=now)
 
     def receive_job(self, job: DecodeJob, *, now: float) -> None:
         """Queue a job; a newer partial replaces the session's waiting one, a final withdraws its segment's partial."""
-        self._arrived[job.job_id] = now
-        waiting = self._partials.get(job.session_id)
-        if job.kind == "partial":
-            if waiting is not None:
-                self._drop(waiting)
-            self._partials[job.session_id] = job
+        session_id, shape = job.session_id, bucket(job)
+        self.capacity.receive_job(session_id, shape, now=now)
+        slot = self._slots.get(session_id)
+        if job.kind == "final":
+            if slot is not None and slot.job.segment_id == job.segment_id:
+                self._unspent[session_id] = slot.deadline
+                self._drop(slot)
+            self._cadence.forget(session_id)
+            self._final_arrivals[job.job_id] = now
+            self._finals.put(job, deadline=job.deadline)
             return
-        if waiting is not None and waiting.segment_id == job.segment_id:
-            self._drop(self._partials.pop(job.session_id))
-        self._finals.append(job)
+        self._cadence.receive_partial(session_id, shape, now=now)
+        deadline = min(job.deadline, now + LATE, self._unspent.pop(session_id, now + LATE))
+        if slot is not None:
+            deadline = min(deadline, slot.deadline)
+            self._drop(slot)
+        slot = self._slots[session_id] = _Slot(job, deadline, now)
+        self._by_age.append(slot)
+        self._partials.put(job, deadline=deadline)
 
-    def receive_done(self, batch: Batch, *, now: float) -> None:
-        """Learn that a batch came back, whatever came of it."""
-        self._in_flight.pop(batch.number)
-        for job in batch.jobs:
-            arrived = self._arrived.pop(job.job_id)
-            if job.kind == "partial":
-                self._partial_wait += SMOOTHING * (now - arrived - self._partial_wait)
+    def receive_done(self, batch: Batch, *, now: float, has_failed: bool = False) -> None:
+        """Learn that a batch came back.
 
-    def forget(self, session_id: str) -> None:
+        Args:
+            batch: One that was handed out.
+            now: The time.
+            has_failed: Whether it came back without results, so that its time says nothing about cost.
+        """
+        del self._in_flight[batch.number]
+        # With two in flight the second waits for the first: its own time begins where the other ended.
+        seconds = now - max(batch.started, self._last_done)
+        self._last_done = now
+        if not has_failed:
+            self.capacity.receive_batch(batch.shape, len(batch.jobs), seconds=max(0.0, seconds), now=now)
+        self._cadence.update(self.capacity.costs["partial"], finals=self.capacity.finals_load(now=now), now=now)
+
+    def receive_model(self) -> None:
+        """Another model serves: what batches cost is learned anew."""
+        self.capacity.reset()
+
+    def forget(self, session_id: str, *, now: float) -> None:
         """Drop the waiting partial of a session that is gone; its finals stay."""
-        waiting = self._partials.pop(session_id, None)
-        if waiting is not None:
-            self._drop(waiting)
+        slot = self._slots.get(session_id)
+        if slot is not None:
+            self._drop(slot)
+        self._unspent.pop(session_id, None)
+        self._cadence.forget(session_id)
+        self.capacity.forget(session_id, now=now)
+
+    # outputs
 
     def batches_to_run(self, *, now: float) -> list[Batch]:
         """Drain what may start now."""
+        self._drop_stale(now)
         batches = []
         while len(self._in_flight) < self.max_in_flight and (self._finals or self._partials):
             self._number += 1
-            batch = Batch(number=self._number, jobs=tuple(self._take_rows()), started=now)
+            batch = Batch(number=self._number, jobs=tuple(self._take_rows(now)), started=now)
             self._in_flight[batch.number] = batch
             batches.append(batch)
         return batches
 
+    def retry_after(self, *, now: float) -> float | None:
+        """Return in how many seconds a new speaker should come again; ``None`` lets it in."""
+        return self.capacity.retry_after(now=now)
+
     @property
     def cadence(self) -> float:
         """Time between partials that the measured load allows, in seconds."""
-        return min(self._ceiling, max(self._floor, 1.5 * self._partial_wait))
+        return self._cadence.value
 
     @property
     def waiting(self) -> dict[str, int]:
@@ -103,19 +184,36 @@ class Scheduler:
         """Rows of all batches handed out and not done."""
         return sum(len(b.jobs) for b in self._in_flight.values())
 
-    def _take_rows(self) -> list[DecodeJob]:
-        lane: Sequence[DecodeJob] = self._finals or tuple(self._partials.values())
-        in_turn = sorted(lane, key=lambda j: j.deadline)
-        shape = bucket(in_turn[0])
-        rows = [job for job in in_turn if bucket(job) == shape][: self.max_rows]
-        taken = {job.job_id for job in rows}
-        if self._finals:
-            self._finals = deque(job for job in self._finals if job.job_id not in taken)
-        else:
+    def _take_rows(self, now: float) -> list[DecodeJob]:
+        if self._finals and not (self._partials and self._are_owed(now)):
+            self._finals_in_a_row = self._finals_in_a_row + 1 if self._partials else 0
+            rows = self._finals.take(self.max_rows)
             for job in rows:
-                del self._partials[job.session_id]
+                del self._final_arrivals[job.job_id]
+            return rows
+        self._finals_in_a_row = 0
+        rows = self._partials.take(self.max_rows)
+        for job in rows:
+            del self._slots[job.session_id]
         return rows
 
-    def _drop(self, job: DecodeJob) -> None:
-        self._arrived.pop(job.job_id, None)
+    def _are_owed(self, now: float) -> bool:
+        """Return whether partials go before the finals that wait."""
+        if self._finals_in_a_row >= FINALS_IN_A_ROW:
+            return True
+        deadline, shape = self._partials.head
+        if now <= deadline:
+            return False
+        takes = self.capacity.costs["partial"].of(1, self.max_rows * shape.seconds)
+        return now + takes - next(iter(self._final_arrivals.values())) <= PATIENCE
+
+    def _drop(self, slot: _Slot) -> None:
+        del self._slots[slot.job.session_id]
+        self._partials.remove(slot.job)
         self.dropped += 1
+
+    def _drop_stale(self, now: float) -> None:
+        while self._by_age and now - self._by_age[0].arrived > self._stale_after:
+            slot = self._by_age.popleft()
+            if self._slots.get(slot.job.session_id) is slot:
+                self._drop(slot)
