@@ -48,7 +48,7 @@ class DecodeOptions(Value, frozen=True, kw_only=True):
     fallback: bool = True
     """Whether a final that ran in circles or is most unlikely is decoded again at rising temperatures."""
     alternatives: int = 0
-    """Other readings of a final that are wanted, best first; at most one less than its beam."""
+    """Other readings of a final that are wanted, best first; its beam is made wide enough for them."""
     denoise: Denoise = "off"
 
 
