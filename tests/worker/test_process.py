@@ -14,7 +14,7 @@ import pytest
 from hotmic.engines import echo
 from hotmic.errors import EngineFailed, WorkerDied
 from hotmic.values import DecodeJob
-from hotmic.worker import messages, process
+from hotmic.worker import arena, messages, process
 from hotmic.worker.messages import Loaded, Progress, Results, Start
 from hotmic.worker.process import WorkerProcess, describe_exit
 
@@ -61,6 +61,31 @@ def test_echo_decodes(start: Callable[..., Start], job: Build) -> None:
         assert worker.jobs_done == 6
         await worker.stop()
         assert worker.reason == "The worker was stopped."
+
+    work(start(), test)
+
+
+def test_audio_of_a_batch_that_nobody_waits_for_is_left_alone(start: Callable[..., Start], job: Build) -> None:
+    async def test(worker: WorkerProcess) -> None:
+        first = asyncio.create_task(worker.decode([job(echo.speech(3).tobytes(), "0")]))
+        second = asyncio.create_task(worker.decode([job(echo.speech(3, first=10).tobytes(), "1")]))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        (third,) = await worker.decode([job(echo.speech(3, first=20).tobytes(), "2")])
+        assert third.text == "20 21 22"
+        assert [result.text for result in await first] == ["0 1 2"]
+        assert worker.jobs_done == 2
+
+    work(start(batch_s=0.2), test)
+
+
+def test_a_batch_larger_than_the_shared_memory_is_decoded(start: Callable[..., Start], job: Build) -> None:
+    async def test(worker: WorkerProcess) -> None:
+        rows = arena.SLOT_BYTES // (280 * 3200) + 2
+        jobs = [job(echo.speech(280, first=n).tobytes(), str(n)) for n in range(rows)]
+        results = await worker.decode(jobs)
+        assert [r.text.split()[0] for r in results] == [str(n) for n in range(rows)]
 
     work(start(), test)
 

@@ -1,6 +1,7 @@
 """How loud a stretch of audio is."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,14 @@ def power(samples: Samples) -> float:
     if not count:
         return 0.0
     values = samples.astype(np.float32)
-    mean = float(values.sum()) / count
+    # A product with ones is a sum at half the cost on frames this short.
+    mean = float(values @ _ones(count)) / count
     return max(float(values @ values) / count - mean * mean, 0.0) / (FULL_SCALE * FULL_SCALE)
+
+
+@lru_cache(maxsize=32)
+def _ones(count: int) -> npt.NDArray[np.float32]:
+    return np.ones(count, dtype=np.float32)
 
 
 def level_db(samples: Samples) -> float:

@@ -343,11 +343,25 @@ class WhisperEngine:
         frames = [min(batch.shape.frames, len(rows[i].samples) * FRAMES_PER_SECOND // SAMPLE_RATE) for i in wanted]
         if len(wanted) == len(rows) and are_alignable(starts, texts, frames):
             return list(self._model.align(batch.encoded, starts[0], texts, frames))
-        aligned: list[Any] = []
-        for i, text, count in zip(wanted, texts, frames, strict=True):
-            single = self._storage(np.ascontiguousarray(batch.features[i : i + 1]))
-            aligned += self._model.align(single, starts[i], [text], [count])
-        return aligned
+        groups: dict[tuple[tuple[int, ...], int], list[int]] = {}
+        for place, i in enumerate(wanted):
+            groups.setdefault((tuple(starts[i]), len(texts[place])), []).append(place)
+        aligned: dict[int, Any] = {}
+        for places in groups.values():
+            own = [wanted[place] for place in places]
+            items = self._model.align(
+                self._rows_of(batch, own),
+                starts[own[0]],
+                [texts[place] for place in places],
+                [frames[place] for place in places],
+            )
+            aligned.update(zip(places, items, strict=True))
+        return [aligned[place] for place in range(len(wanted))]
+
+    def _rows_of(self, batch: Batch, rows: list[int]) -> Any:
+        """Return some rows of a batch: of the encoder's output where numpy can reach it, else of its input."""
+        source = np.asarray(batch.encoded) if self._device == "cpu" else batch.features
+        return self._storage(np.ascontiguousarray(source[rows]))
 
 
 def are_alignable(starts: Sequence[list[int]], texts: Sequence[list[int]], frames: Sequence[int]) -> bool:

@@ -75,6 +75,7 @@ class Runner:
         self._warned_slow_at = float("-inf")
         self._served_model: str | None = None
         self._number = 0
+        self._told_waiting: dict[str, int] = {}
 
     # sessions
 
@@ -132,6 +133,9 @@ class Runner:
 
     async def has_room(self, session_id: str, seconds: float, *, limit: float = 120.0) -> None:
         """Wait until a session's ring can take so much more audio; give up after ``limit`` seconds."""
+        session = self._sessions.get(session_id)
+        if session is None or session.has_room(seconds):
+            return
         deadline = self._now() + limit
         self._waiting_for_room[session_id] += 1
         try:
@@ -320,8 +324,11 @@ class Runner:
             task = asyncio.get_running_loop().create_task(self._run(batch))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        for kind, count in self.scheduler.waiting.items():
-            self._metrics.queue.labels(kind).set(count)
+        waiting = self.scheduler.waiting
+        if waiting != self._told_waiting:
+            self._told_waiting = waiting
+            for kind, count in waiting.items():
+                self._metrics.queue.labels(kind).set(count)
 
     async def _run(self, batch: Batch) -> None:
         results = await self._decode(batch)

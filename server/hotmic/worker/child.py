@@ -23,7 +23,9 @@ import logging  # noqa: E402
 from hotmic.engines import probe  # noqa: E402
 from hotmic.engines.engine import Engine, load_engine  # noqa: E402
 from hotmic.errors import BadMessage, EngineFailed, HotmicError  # noqa: E402
+from hotmic.values import DecodeJob  # noqa: E402
 from hotmic.worker import messages  # noqa: E402
+from hotmic.worker.arena import Arena  # noqa: E402
 from hotmic.worker.messages import Decode, Failed, FromChild, Heartbeat, Loaded, Progress, Results, Start  # noqa: E402
 
 HEARTBEAT_EVERY = 1.0
@@ -68,10 +70,11 @@ class Child:
 
     Args:
         port: The pipe to the pool.
+        arena: Memory shared with it, where there is any.
     """
 
-    def __init__(self, port: Port) -> None:
-        self._port = port
+    def __init__(self, port: Port, arena: Arena | None = None) -> None:
+        self._port, self._arena = port, arena
         self._batches: queue.SimpleQueue[Decode | None] = queue.SimpleQueue()
         self._busy_since: float | None = None
 
@@ -146,10 +149,17 @@ class Child:
         )
         return engine
 
+    def _jobs(self, batch: Decode) -> tuple[DecodeJob, ...]:
+        if batch.slot is None:
+            return batch.jobs
+        if self._arena is None:
+            raise BadMessage("The pool named shared memory that this process does not have.")
+        return self._arena.read(batch.slot, batch.jobs, batch.sizes)
+
     def _decode(self, engine: Engine, batch: Decode) -> None:
         self._busy_since = time.monotonic()
         try:
-            results = engine.decode(batch.jobs)
+            results = engine.decode(self._jobs(batch))
         except Exception:
             log.exception("A batch of %d failed.", len(batch.jobs))
             message = "The batch could not be decoded; the log has the reason."
@@ -178,7 +188,8 @@ def main() -> int:
 
         for stream in (source, sink):
             msvcrt.setmode(stream.fileno(), os.O_BINARY)
-    return Child(Port(source, sink)).run()
+    arena = Arena(int(sys.argv[1]), messages.MAX_IN_FLIGHT) if len(sys.argv) > 1 else None
+    return Child(Port(source, sink), arena).run()
 
 
 if __name__ == "__main__":

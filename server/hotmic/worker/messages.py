@@ -9,6 +9,8 @@ from hotmic.config.model import ComputeType, Device, ModelSpec
 from hotmic.errors import BadMessage
 from hotmic.values import Capabilities, DecodeJob, DecodeResult, Value
 
+MAX_IN_FLIGHT = 2
+"""Batches handed to the child: one that it decodes and one that waits in the pipe."""
 LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 64 << 20
 """32 rows of 30 s of audio and their noise profiles are 40 MB."""
@@ -32,6 +34,10 @@ class Decode(Value, frozen=True, kw_only=True, tag="decode"):
 
     batch_id: int
     jobs: tuple[DecodeJob, ...]
+    slot: int | None = None
+    """Where in the shared memory the jobs' audio lies; ``None``: they carry it themselves."""
+    sizes: tuple[int, ...] = ()
+    """Bytes of each job's audio there."""
 
 
 class Started(Value, frozen=True, kw_only=True, tag="started"):

@@ -9,16 +9,16 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import structlog
 
 import hotmic
 from hotmic.errors import BadMessage, EngineFailed, WorkerDied
 from hotmic.values import DecodeJob, DecodeResult
 from hotmic.worker import messages
-from hotmic.worker.messages import Decode, Failed, Heartbeat, Loaded, Progress, Results, Start, Started
+from hotmic.worker.arena import Arena, create_arena
+from hotmic.worker.messages import MAX_IN_FLIGHT, Decode, Failed, Heartbeat, Loaded, Progress, Results, Start, Started
 
-MAX_IN_FLIGHT = 2
-"""Batches handed to the child: one that it decodes and one that waits in the pipe."""
 MAX_LINE = 2000
 """Characters of a line of the child's stderr that reach the log."""
 
@@ -48,6 +48,8 @@ class WorkerProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._loaded: asyncio.Future[Loaded] | None = None
         self._batches: dict[int, tuple[Sequence[DecodeJob], asyncio.Future[list[DecodeResult]]]] = {}
+        self._arena: Arena | None = None
+        self._slots: dict[int, int] = {}
         self._numbers = itertools.count(1)
         self._room = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._tasks: list[asyncio.Task[None]] = []
@@ -79,16 +81,7 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         self._report = report
         self._loaded = loop.create_future()
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "hotmic.worker.child",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=_environment(),
-        )
+        self._process = await self._spawn()
         self._last_seen = loop.time()
         self._tasks = [loop.create_task(work) for work in (self._read(), self._read_log(), self._watch())]
         try:
@@ -112,7 +105,7 @@ class WorkerProcess:
             done: asyncio.Future[list[DecodeResult]] = asyncio.get_running_loop().create_future()
             self._batches[number] = (jobs, done)
             try:
-                await self._write(Decode(batch_id=number, jobs=tuple(jobs)))
+                await self._write(self._pack(number, jobs))
                 return await done
             finally:
                 self._batches.pop(number, None)
@@ -143,6 +136,35 @@ class WorkerProcess:
         """Wait for the child's end and return the reason."""
         await self._dead.wait()
         return self.reason
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        command = [sys.executable, "-P", "-m", "hotmic.worker.child"]
+        shared = create_arena(MAX_IN_FLIGHT)
+        inherited: tuple[int, ...] = ()
+        if shared is not None:
+            self._arena, descriptor = shared
+            inherited = (descriptor,)
+            command.append(str(descriptor))
+        try:
+            return await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=_environment(),
+                pass_fds=inherited,
+            )
+        finally:
+            for descriptor in inherited:
+                os.close(descriptor)
+
+    def _pack(self, number: int, jobs: Sequence[DecodeJob]) -> Decode:
+        slot = self._arena.write(jobs) if self._arena is not None else None
+        if slot is None:
+            return Decode(batch_id=number, jobs=tuple(jobs))
+        self._slots[number] = slot
+        bare = tuple(msgspec.structs.replace(job, samples=b"") for job in jobs)
+        return Decode(batch_id=number, jobs=bare, slot=slot, sizes=tuple(len(job.samples) for job in jobs))
 
     async def _write(self, message: messages.ToChild) -> None:
         assert self._process is not None
@@ -180,6 +202,8 @@ class WorkerProcess:
             status = await self._process.wait()
         self.reason = self._killed_because or describe_exit(status)
         self._dead.set()
+        if self._arena is not None:
+            self._arena.close()
         error = WorkerDied(self.reason)
         for _, done in self._batches.values():
             if not done.done():
@@ -210,6 +234,10 @@ class WorkerProcess:
                 self._resolve(number, list(results))
 
     def _resolve(self, number: int | None, outcome: list[DecodeResult] | EngineFailed) -> None:
+        # Only now: a batch that nobody waits for any more is decoded all the same.
+        slot = self._slots.pop(number or 0, None)
+        if slot is not None and self._arena is not None:
+            self._arena.release(slot)
         jobs, done = self._batches.get(number or 0, ((), None))
         if done is None or done.done():
             return

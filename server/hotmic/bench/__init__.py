@@ -1,0 +1,1 @@
+"""Measures what the daemon carries, against what the field does with the same weights."""
