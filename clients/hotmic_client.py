@@ -183,13 +183,13 @@ class Client:
 
     # audio
 
-    async def send_audio(self, pcm16: bytes, *, sample_rate: int = 16_000) -> None:
-        """Send mono PCM16.
+    async def send_audio(self, pcm16: bytes, *, sample_rate: int = 16_000, as_json: bool = False) -> None:
+        """Send mono PCM16, at 16 kHz as it is, otherwise or with ``as_json`` in a JSON message.
 
         Raises:
             ClientError: The connection is gone.
         """
-        if sample_rate == 16_000:
+        if sample_rate == 16_000 and not as_json:
             await self._send(self._audio, pcm16)
             return
         data = base64.b64encode(pcm16).decode()

@@ -61,6 +61,12 @@ def test_a_contradiction_keeps_the_stable_and_aligns_the_tail() -> None:
     assert heard(policy, "turn of the light in the hall") == ("turn on the light in the", " hall")
 
 
+def test_the_last_stable_word_is_not_said_twice() -> None:
+    policy = LocalAgreement()
+    heard(policy, "call david on", "call david on")
+    assert heard(policy, "call dave it on november") == ("call david on", " november")
+
+
 def test_a_missing_word_does_not_shift_the_tail() -> None:
     policy = LocalAgreement()
     heard(policy, "well turn on the light", "well turn on the light")

@@ -3,6 +3,7 @@
 import typer
 
 from hotmic import __version__
+from hotmic.cli.bench import bench
 from hotmic.cli.check import check
 from hotmic.cli.demo import demo
 from hotmic.cli.models import models, pull
@@ -33,6 +34,7 @@ def _root(
 
 for command in (serve, demo, transcribe, models, pull, check):
     app.command()(command)
+app.add_typer(bench)
 
 
 def main() -> None:

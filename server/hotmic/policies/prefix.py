@@ -48,7 +48,8 @@ def tail_start(stable: Sequence[str], keys: Sequence[str]) -> int:
     """Return where in a hypothesis the part behind the stable units begins.
 
     If the hypothesis begins with them, or is their beginning, that is their length; else the end of the prefix with the
-    smallest edit distance to them, the one nearest to their length among equals.
+    smallest edit distance to them. Among equals one that ends as they do is taken, so that their last unit is not said
+    twice, then the one nearest to their length.
     """
     same = 0
     for one, other in zip(stable, keys, strict=False):
@@ -66,5 +67,8 @@ def tail_start(stable: Sequence[str], keys: Sequence[str]) -> int:
         for column, other in enumerate(heard, start=1):
             cost = min(distances[column] + 1, distances[column - 1] + 1, diagonal + (one != other))
             diagonal, distances[column] = distances[column], cost
-    best = min(range(len(distances)), key=lambda column: (distances[column], abs(column - len(rest))))
+    best = min(
+        range(len(distances)),
+        key=lambda column: (distances[column], heard[column - 1 : column] != rest[-1:], abs(column - len(rest))),
+    )
     return min(same + best, len(keys))

@@ -1,0 +1,165 @@
+"""Results for people: what was measured on, and tables of what came out."""
+
+import os
+import platform
+import shutil
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+PACKAGES = ("hotmic", "ctranslate2", "faster-whisper", "websockets", "uvloop", "msgspec", "numpy", "onnxruntime")
+GPU_WAIT = 10.0
+
+
+def environment() -> dict[str, Any]:
+    """Return what a figure is worth nothing without: the machine, the versions, what else it had to do."""
+    return {
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpu": _cpu_model(),
+        "gpu": _gpu_names(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "load_average": [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None,
+    }
+
+
+def live_table(result: dict[str, Any]) -> Table:
+    """Return a table of the runs of ``run_live``; seconds as p50 / p95 / p99."""
+    table = _table("", *(f"{run['server']} x {run['streams']}" for run in result["runs"]))
+    for title, cell in _LIVE_ROWS:
+        table.add_row(title, *(cell(run) for run in result["runs"]))
+    return table
+
+
+def capacity_table(result: dict[str, Any]) -> Table:
+    """Return a table of all steps of ``run_capacity``."""
+    table = _table("server", "streams", "final after endpoint", "partial age", "CPU s / audio s", "verdict")
+    for kind, sweep in result["sweeps"].items():
+        for run in sweep["steps"]:
+            table.add_row(
+                kind,
+                str(run["streams"]),
+                _times(run["final_after_endpoint_s"]),
+                _times(run["partial_age_s"]),
+                _cost(run, "cpu_s_per_audio_s"),
+                "; ".join(run["broken"]) or "sustained",
+            )
+    return table
+
+
+def capacity_sentences(result: dict[str, Any]) -> list[str]:
+    """Return what a sweep found, in words."""
+    sentences = []
+    for kind, sweep in result["sweeps"].items():
+        least = "at least " if sweep["limited_by_max_streams"] else ""
+        sentence = f"{kind}: {least}{sweep['sustained']} streams sustained."
+        if sweep.get("real_time_factor") is not None:
+            sentence += f" One stream asks for {sweep['real_time_factor']:g} s of decoding a second."
+        sentences.append(sentence)
+    if result.get("ratio"):
+        sentences.append(f"{result['ratio']:g} times the streams of the lock baseline.")
+    return sentences
+
+
+def mapping_table(result: dict[str, Any]) -> Table:
+    """Return a table of any plain mapping, one row for each value in it but those that are only of use in JSON."""
+    table = _table("", "")
+    for name, value in _flat(result):
+        if not any(part.partition("[")[0] in _DETAILS for part in name.split(".")):
+            table.add_row(name, str(value))
+    return table
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, title in enumerate(titles):
+        table.add_column(title, justify="left" if place == 0 else "right", overflow="fold")
+    return table
+
+
+def _times(figures: dict[str, float]) -> str:
+    if "p50" not in figures:
+        return "-"
+    return " / ".join(f"{figures[name]:.3f}" for name in ("p50", "p95", "p99"))
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _cost(run: dict[str, Any], name: str) -> str:
+    if run["cost"] is None:
+        return "-"
+    parts = {part: figures[name] for part, figures in run["cost"].items()}
+    if name == "resident_mb":
+        return " + ".join(f"{memory['highest']:.0f}" for memory in parts.values())
+    return " + ".join(f"{value:.4f}" for value in parts.values())
+
+
+def _text(run: dict[str, Any]) -> str:
+    text = run["text"]
+    odd = [f"{text[name]} {name.replace('_', ' ')}" for name in ("unheard", "duplicates", "unspoken") if text[name]]
+    return f"{text['finals']} for {text['utterances']}" + (f" ({', '.join(odd)})" if odd else "")
+
+
+_LIVE_ROWS: tuple[tuple[str, Any], ...] = (
+    ("final after the endpoint, s", lambda run: _times(run["final_after_endpoint_s"])),
+    ("final after the end of speech, s", lambda run: _times(run["final_after_speech_s"])),
+    ("partial age, s", lambda run: _times(run["partial_age_s"])),
+    ("segment's first word after its start, s", lambda run: _times(run["first_word_after_its_start_s"])),
+    ("word shown after its end, s", lambda run: _times(run["word_first_shown_after_its_end_s"])),
+    ("word stable after its end, s", lambda run: _times(run["word_stable_after_its_end_s"])),
+    ("flicker stable / unstable", lambda run: " / ".join(_percent(run["flicker"][n]) for n in ("stable", "unstable"))),
+    ("finals revised", lambda run: _percent(run["finals_revised"])),
+    ("word error rate", lambda run: _percent(run["word_error_rate"])),
+    ("finals for utterances", _text),
+    ("finals later over the run, s", lambda run: f"{run['drift']['grown_s']:+.3f}"),
+    ("CPU s / audio s, gateway + workers", lambda run: _cost(run, "cpu_s_per_audio_s")),
+    ("memory, MB, gateway + workers", lambda run: _cost(run, "resident_mb")),
+    ("sender late, s", lambda run: _times(run["sender"]["lateness_s"])),
+    ("broken limits", lambda run: "; ".join(run["broken"]) or "none"),
+)
+
+
+_DETAILS = {"environment", "bare_tried", "turns", "turns_us", "differences"}
+
+
+def _flat(value: Any, name: str = "") -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [pair for key, inner in value.items() for pair in _flat(inner, f"{name}.{key}" if name else str(key))]
+    if isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        return [pair for place, inner in enumerate(value) for pair in _flat(inner, f"{name}[{place}]")]
+    return [(name, value)]
+
+
+def _cpu_model() -> str:
+    path = Path("/proc/cpuinfo")
+    if path.is_file():
+        for line in path.read_text("utf-8", "replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _gpu_names() -> list[str]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    query = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=GPU_WAIT, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ["unknown: nvidia-smi does not answer"]
+    return [line.strip() for line in done.stdout.splitlines()] if done.returncode == 0 else []
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,150 @@
+"""hotmic bench, as people run it; runs so short measure nothing, so only what must always hold is asked."""
+
+import json
+import subprocess
+import sys
+import wave
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hotmic.engines import echo
+from hotmic.values import SAMPLE_RATE
+from running import running_daemon
+
+pytestmark = pytest.mark.integration
+
+ECHO = """\
+default: echo
+models:
+  - {id: echo, name: Echo, type: echo, source: {bundled: echo}, languages: [en]}
+"""
+
+
+def bench(*command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "hotmic", "bench", *command], capture_output=True, text=True, timeout=300
+    )
+
+
+def measured(path: Path, *command: str) -> dict[str, Any]:
+    done = bench(*command, "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(path.read_text())
+    assert result["environment"]["cores"] >= 1
+    return result
+
+
+def assert_nothing_is_lost(run: dict[str, Any], streams: int) -> None:
+    text = run["text"]
+    assert run["streams"] == streams == len(run["per_stream"])
+    assert (run["errors"], text["unheard"], text["duplicates"], text["unfinished_streams"]) == ({}, 0, 0, 0)
+    assert text["finals"] >= text["utterances"] >= streams
+    assert run["sender"]["dropped"] == 0
+    assert run["sender"]["chunks"] >= run["audio_s"] / 0.1
+    assert run["final_after_endpoint_s"]["count"] == text["finals"] - text["unspoken"]
+    assert run["partial_age_s"]["count"] >= streams
+
+
+def write_numbers(folder: Path) -> None:
+    """Write clips that say numbers which no other clip says."""
+    texts = {}
+    for clip in range(6):
+        with wave.open(str(folder / f"{clip}.wav"), "wb") as file:
+            file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+            file.writeframes(echo.speech(14, speaker=clip + 1).tobytes())
+        texts[str(clip)] = " ".join(str((clip + 1) * echo.SPEAKER_STRIDE + number) for number in range(14))
+    (folder / "references.json").write_text(json.dumps(texts))
+
+
+@pytest.mark.parametrize("wire", ["binary", "json"])
+def test_echo_hears_every_chunk_of_every_stream(tmp_path: Path, wire: str) -> None:
+    write_numbers(tmp_path)
+    (tmp_path / "models.yaml").write_text(ECHO)
+    command = ("live", "--models", str(tmp_path / "models.yaml"), "--speech", str(tmp_path), "--wire", wire)
+    result = measured(tmp_path / "live.json", *command, "--streams", "3", "--seconds", "4", "--vad", "energy")
+    (run,) = result["runs"]
+    assert_nothing_is_lost(run, 3)
+    assert run["word_error_rate"] == 0.0, [stream["texts"] for stream in run["per_stream"]]
+    assert run["flicker"]["stable"] == 0.0
+    assert run["text"]["unspoken"] == 0
+
+
+def test_the_bundled_model_is_measured_and_plotted(tmp_path: Path) -> None:
+    command = ("live", "--streams", "1,2", "--seconds", "4", "--plots", str(tmp_path / "plots"))
+    result = measured(tmp_path / "live.json", *command)
+    assert [run["streams"] for run in result["runs"]] == [1, 2]
+    for run in result["runs"]:
+        assert_nothing_is_lost(run, run["streams"])
+        assert run["word_error_rate"] == 0.0, [stream["texts"] for stream in run["per_stream"]]
+        assert run["word_first_shown_after_its_end_s"]["count"] > 5
+        assert run["word_first_shown_after_its_end_s"]["mean"] <= run["word_stable_after_its_end_s"]["mean"]
+        assert run["final_after_speech_s"]["p50"] > run["final_after_endpoint_s"]["p50"] > 0
+        if sys.platform == "linux":
+            assert run["cost"]["gateway"]["cpu_s"] > 0
+            assert run["cost"]["workers"]["resident_mb"]["highest"] > 10
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"latency.svg", "streams.svg", "words.svg"}
+
+
+def test_a_daemon_that_runs_already_is_measured(tmp_path: Path) -> None:
+    with running_daemon(tmp_path) as daemon:
+        done = bench(
+            *("live", "--uri-control", daemon.control, "--uri-audio", daemon.audio),
+            *("--streams", "1", "--seconds", "2", "--duty", "0.5", "--json", str(tmp_path / "live.json")),
+        )
+        assert done.returncode == 0, done.stderr
+        assert daemon.process.poll() is None
+    (run,) = json.loads((tmp_path / "live.json").read_text())["runs"]
+    assert_nothing_is_lost(run, 1)
+    assert run["cost"] is None
+    assert "hotmic x 1" in done.stdout
+
+
+def test_the_lock_baseline_hears_the_same_streams(tmp_path: Path) -> None:
+    command = ("live", "--streams", "1", "--seconds", "3", "--duty", "0.5", "--baseline", "lock")
+    result = measured(tmp_path / "live.json", *command)
+    ours, lock = result["runs"]
+    assert (ours["server"], lock["server"]) == ("hotmic", "lock")
+    for run in result["runs"]:
+        assert_nothing_is_lost(run, 1)
+    assert ours["text"]["utterances"] == lock["text"]["utterances"]
+    assert lock["real_time_factor"] > 0
+
+
+def test_a_sweep_stops_at_its_end(tmp_path: Path) -> None:
+    result = measured(tmp_path / "capacity.json", "capacity", "--max-streams", "2", "--seconds", "2")
+    found = result["sweeps"]["hotmic"]
+    assert 0 <= found["sustained"] <= 2
+    assert all(step["text"]["utterances"] >= step["streams"] for step in found["steps"])
+    assert found["limited_by_max_streams"] == (found["sustained"] == 2)
+    assert result["limits"] == {
+        "partial_age_s": 1.0,
+        "final_after_endpoint_s": 0.8,
+        "drift_s": 0.1,
+        "sender_lateness_s": 0.1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (("live", "--streams", "1,x"), "'1,x' is no list of numbers"),
+        (("live", "--streams", "0"), "'0' is no list of numbers"),
+        (("live", "--uri-control", "ws://127.0.0.1:9"), "belong together"),
+        (("live", "--speech", "nowhere"), "no WAV files in nowhere"),
+        (("capacity", "--vad", "siler"), "--vad: 'siler'"),
+    ],
+)
+def test_mistakes_are_explained(command: tuple[str, ...], sentence: str) -> None:
+    done = bench(*command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_that_is_not_there_ends_the_run() -> None:
+    done = bench("live", "--model", "no-such-model")
+    assert done.returncode == 1
+    assert "no-such-model" in done.stderr
+    assert "Traceback" not in done.stderr
