@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from hotmic.audio.segmenter import Segmenter
 from hotmic.audio.vad_seed import SeedVad
 from hotmic.commands import SessionOptions
@@ -35,7 +37,7 @@ class EchoPool:
 
     def __init__(self, *, delay: float = 0.05) -> None:
         self.current: str | None = "echo"
-        self.delay, self.fails = delay, False
+        self.delay, self.fails, self.changes_its_mind = delay, False, False
         self.batches: list[int] = []
         self._engine = echo.EchoEngine(SPEC, batch_size=8)
 
@@ -56,7 +58,17 @@ class EchoPool:
         self.batches.append(len(jobs))
         if self.fails:
             raise EngineFailed("It failed.")
-        return self._engine.decode(jobs)
+        results = self._engine.decode(jobs)
+        if self.changes_its_mind:
+            results = [self._otherwise(job, result) for job, result in zip(jobs, results, strict=True)]
+        return results
+
+    @staticmethod
+    def _otherwise(job: DecodeJob, result: DecodeResult) -> DecodeResult:
+        if job.kind == "partial":
+            return result
+        words = tuple(msgspec.structs.replace(word, word=f"{word.word}7") for word in result.words)
+        return msgspec.structs.replace(result, text=" ".join(word.word for word in words), words=words)
 
     async def close(self) -> None:
         """Nothing to end."""
@@ -76,15 +88,17 @@ def build_session(session_id: str, channel: str, options: SessionOptions, tenant
     )
 
 
-def build(pool: EchoPool) -> tuple[Runner, Hub]:
+def build(pool: EchoPool, metrics: Metrics | None = None) -> tuple[Runner, Hub]:
     hub = Hub()
-    runner = Runner(pool=pool, hub=hub, scheduler=Scheduler(), metrics=Metrics(), build_session=build_session)
+    runner = Runner(
+        pool=pool, hub=hub, scheduler=Scheduler(), metrics=metrics or Metrics(), build_session=build_session
+    )
     return runner, hub
 
 
 def overload(runner: Runner, *, now: float) -> None:
     """Make the scheduler believe that finals have taken all of the device for a while."""
-    shape = Bucket("final", 5.0, "transcribe", 1, 0)
+    shape = Bucket("final", 5.0, "transcribe", 1, 1, 0)
     for number in range(60):
         runner.scheduler.capacity.receive_job(f"other-{number}", shape, now=now)
         runner.scheduler.capacity.receive_batch(shape, 1, seconds=1.0, now=now)

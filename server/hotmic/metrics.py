@@ -14,6 +14,9 @@ class Metrics:
         self.sessions = Gauge("hotmic_sessions", "Speaking sessions", registry=registry)
         self.audio_seconds = Counter("hotmic_audio_seconds", "Audio received", registry=registry)
         self.finals = Counter("hotmic_finals", "Final transcripts", registry=registry)
+        self.finals_revised = Counter(
+            "hotmic_finals_revised", "Finals that changed words shown as stable", registry=registry
+        )
         self.partials = Counter("hotmic_partials", "Partial transcripts", registry=registry)
         self.suppressed = Counter("hotmic_suppressed", "Texts removed by a guard", ["guard"], registry=registry)
         self.partial_lag = Histogram(

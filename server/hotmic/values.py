@@ -109,6 +109,8 @@ class Capabilities(Value, frozen=True, kw_only=True):
     """Longest window one decode covers, in seconds."""
     batch: int = 8
     """Most rows of one batch."""
+    batches_in_flight: int = 1
+    """Batches it is best handed before the first is back: two keep a GPU busy, one keeps latency low on a CPU."""
 
 
 class LoadProgress(Value, frozen=True, kw_only=True):

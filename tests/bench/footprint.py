@@ -54,28 +54,40 @@ async def speak(sockets: list[ClientConnection], seconds: float) -> None:
         await asyncio.sleep(max(0.0, start + sent * 0.1 - time.perf_counter()))
 
 
-async def measure(daemon: RunningDaemon, connections: int, streams: int) -> dict[str, Any]:
-    """Return memory figures of the gateway process."""
-    pid = daemon.process.pid
-    await speak(await open_many(daemon.audio, 1), 4)  # what is loaded once is not a stream's
+async def idle_memory(daemon: RunningDaemon) -> int:
+    """Return the resident bytes of a gateway that has served somebody: what is loaded once is not a stream's."""
+    [socket] = await open_many(daemon.audio, 1)
+    await speak([socket], 4)
+    await socket.close()
     await asyncio.sleep(2)
-    idle = resident(pid)
-    listeners = await open_many(daemon.control, connections)
+    return resident(daemon.process.pid)
+
+
+async def measure_connections(daemon: RunningDaemon, count: int) -> dict[str, Any]:
+    """Return what connections that only listen take."""
+    idle = await idle_memory(daemon)
+    listeners = await open_many(daemon.control, count)
     await asyncio.sleep(1)
-    connected = resident(pid)
-    speakers = await open_many(daemon.audio, streams)
-    before = resident(pid)
+    connected = resident(daemon.process.pid)
+    for socket in listeners:
+        await socket.close()
+    return {"connections": count, "per_connection_kb": round((connected - idle) / count / 1024, 1)}
+
+
+async def measure_streams(daemon: RunningDaemon, count: int) -> dict[str, Any]:
+    """Return what streams that speak take, while nobody else listens: what waits for listeners is not theirs."""
+    pid = daemon.process.pid
+    idle = await idle_memory(daemon)
+    speakers = await open_many(daemon.audio, count)
     await speak(speakers, 20)
     speaking = resident(pid)
-    for socket in (*listeners, *speakers):
+    for socket in speakers:
         await socket.close()
     return {
         "gateway_idle_mb": round(idle / 2**20, 1),
         "worker_mb": [round(resident(child) / 2**20, 1) for child in children(pid)],
-        "connections": connections,
-        "per_connection_kb": round((connected - idle) / connections / 1024, 1),
-        "streams": streams,
-        "per_stream_kb": round((speaking - before) / streams / 1024, 1),
+        "streams": count,
+        "per_stream_kb": round((speaking - idle) / count / 1024, 1),
     }
 
 
@@ -94,10 +106,20 @@ def main() -> None:
         daemon = start_daemon(Path(folder))
         ready = time.perf_counter() - started
         try:
-            result = asyncio.run(measure(daemon, options.connections, options.streams))
+            connections = asyncio.run(measure_connections(daemon, options.connections))
         finally:
             daemon.stop()
-    result = {"start_to_listening_s": round(listening, 2), "start_to_serving_s": round(ready, 2), **result}
+        daemon = start_daemon(Path(folder))
+        try:
+            streams = asyncio.run(measure_streams(daemon, options.streams))
+        finally:
+            daemon.stop()
+    result = {
+        "start_to_listening_s": round(listening, 2),
+        "start_to_serving_s": round(ready, 2),
+        **connections,
+        **streams,
+    }
     print(json.dumps(result, indent=2))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from hotmic.engines import probe
@@ -53,25 +51,3 @@ def test_this_machine_can_be_examined(model_type: str) -> None:
     machine = probe.examine(model_type)  # type: ignore[arg-type]
     assert choose_placement("auto", "auto", machine).reason
     assert machine.cuda_devices or machine.obstacle
-
-
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({"cpu.max": "150000 100000"}, 2),
-        ({"cpu.max": "max 100000"}, None),
-        ({"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({}, None),
-    ],
-)
-def test_cgroup_quota(tmp_path: Path, files: dict[str, str], cores: int | None) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    found = probe._cgroup_cores(tmp_path)
-    assert found == cores if cores else found > 10_000
-
-
-def test_there_is_a_core() -> None:
-    assert probe.count_cores() >= 1

@@ -9,6 +9,7 @@ from hotmic.commands import EndAudio, SessionOptions, StopRecording
 from hotmic.engines import echo
 from hotmic.errors import Overloaded, ShuttingDown
 from hotmic.events import ErrorRaised, Event, FinalTranscribed
+from hotmic.metrics import Metrics
 from hotmic.net.runner import Runner
 from net_support import EchoPool, build, overload
 
@@ -85,6 +86,24 @@ def test_a_failed_batch_fails_its_segments_and_nothing_else() -> None:
         await talk(runner, session, 1, 10)
         await asyncio.sleep(2)
         assert ear.numbers == [echo.SPEAKER_STRIDE + n for n in range(10)]
+
+    virtual_time.run(main())
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_finals_that_change_stable_words_are_counted(changes: bool) -> None:
+    async def main() -> None:
+        pool = EchoPool()
+        pool.changes_its_mind = changes
+        metrics = Metrics()
+        runner, hub = build(pool, metrics)
+        ear = Ear("c")
+        hub.join(ear)
+        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        await talk(runner, session, 0, 30)
+        await asyncio.sleep(2)
+        assert [e.revised for e in ear.heard if isinstance(e, FinalTranscribed)] == [changes]
+        assert metrics.registry.get_sample_value("hotmic_finals_revised_total") == float(changes)
 
     virtual_time.run(main())
 

@@ -37,6 +37,12 @@ def test_the_beam_matters_for_finals_alone() -> None:
     assert bucket(job(kind="final", options=wide)) != bucket(job(kind="final"))
 
 
+def test_alternatives_matter_for_finals_alone() -> None:
+    more = DecodeOptions(alternatives=2)
+    assert bucket(job(options=more)) == bucket(job())
+    assert bucket(job(kind="final", options=more)) != bucket(job(kind="final"))
+
+
 def test_prompts_of_about_one_length_share_a_batch() -> None:
     hotwords = DecodeOptions(prompt="Tea.", hotwords=("latte", "mocha"))
     assert [bucket(j).prompt for j in (job(), job(options=hotwords), job(previous="x" * 100))] == [0, 64, 160]

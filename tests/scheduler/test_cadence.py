@@ -4,8 +4,8 @@ from hotmic.scheduler.bucket import Bucket
 from hotmic.scheduler.cadence import Cadence
 from hotmic.scheduler.cost import Cost
 
-SHORT = Bucket("partial", 3.0, "transcribe", 1, 0)
-LONG = Bucket("partial", 10.0, "transcribe", 1, 0)
+SHORT = Bucket("partial", 3.0, "transcribe", 1, 1, 0)
+LONG = Bucket("partial", 10.0, "transcribe", 1, 1, 0)
 
 
 def learned(fixed: float = 0.05, slope: float = 0.002) -> Cost:

@@ -6,7 +6,7 @@ from hotmic.values import DecodeKind
 
 
 def shape(kind: DecodeKind) -> Bucket:
-    return Bucket(kind, 5.0, "transcribe", 1, 0)
+    return Bucket(kind, 5.0, "transcribe", 1, 1, 0)
 
 
 def speak(

@@ -5,7 +5,7 @@ from hotmic.scheduler.device import CPU, CPU_CURVE, GPU
 
 
 def shape(seconds: float = 5.0, kind: str = "partial") -> Bucket:
-    return Bucket(kind, seconds, "transcribe", 1, 0)  # type: ignore[arg-type]
+    return Bucket(kind, seconds, "transcribe", 1, 1, 0)  # type: ignore[arg-type]
 
 
 def test_the_curve_goes_through_its_points() -> None:

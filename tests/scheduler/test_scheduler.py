@@ -197,7 +197,8 @@ def test_a_failed_batch_and_another_model_teach_no_cost() -> None:
     scheduler.receive_job(job(2), now=9.0)
     run_one(scheduler, now=9.0)
     assert scheduler.capacity.costs["partial"].count == 1
-    scheduler.receive_model()
+    scheduler.receive_model(batches_in_flight=2)
+    assert scheduler.max_in_flight == 2
     assert scheduler.capacity.costs["partial"].count == 0
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -13,6 +12,7 @@ import yaml
 
 from hotmic.bench.shape import ShapeName, shape_directory, shape_spec
 from hotmic.config import weight
+from hotmic.config.cores import count_cores
 from hotmic.config.model import ModelSpec
 from hotmic.config.registry import Registry
 from hotmic.config.settings import Settings, load_settings
@@ -158,11 +158,6 @@ def _lock_command(options: ServerOptions, spec: ModelSpec) -> list[str]:
     if language != "multilingual":
         flags["language"] = language
     return ["-m", "hotmic.bench.lock", *(text for name, value in flags.items() for text in (f"--{name}", str(value)))]
-
-
-def count_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _find_device() -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hotmic.config.cores import count_cores
 from hotmic.config.finding import Finding
 from hotmic.config.settings import Settings
 
@@ -45,7 +46,7 @@ class Machine:
         requirements = _requirements()
         return cls(
             python=sys.version_info[:2],
-            cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            cores=count_cores(),
             memory_bytes=_memory_bytes(),
             open_files=_open_files(),
             requirements=requirements,

@@ -132,6 +132,7 @@ class WhisperEngine:
             tasks=("transcribe", "translate") if self._vocabulary.multilingual else ("transcribe",),
             max_window=self._spec.max_window_s,
             batch=self._batch_size,
+            batches_in_flight=2 if self._device == "cuda" else 1,
         )
 
     def warm_up(self, report: Callable[[float], None]) -> None:

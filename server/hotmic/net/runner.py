@@ -1,6 +1,7 @@
 """The shell around sessions and scheduler: feed, drain, send, re-arm one timer."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 
@@ -227,9 +228,12 @@ class Runner:
 
     def receive_pool_change(self) -> None:
         """The pool serves another model, or one again."""
-        if self._pool.current not in (None, self._served_model):
-            self._served_model = self._pool.current
-            self.scheduler.receive_model()
+        current = self._pool.current
+        if current is not None and current != self._served_model:
+            with contextlib.suppress(ModelUnavailable):  # it has died since; its successor is told of in its turn
+                capabilities = self._pool.capabilities(current)
+                self._served_model = current
+                self.scheduler.receive_model(batches_in_flight=capabilities.batches_in_flight)
         for session in tuple(self._sessions.values()):
             self._tell_model(session)
             self._drain(session)
@@ -272,8 +276,9 @@ class Runner:
         else:
             self._hub.publish(event, channel=session.channel)
         match event:
-            case FinalTranscribed(lag=lag):
+            case FinalTranscribed(lag=lag, revised=revised):
                 self._metrics.finals.inc()
+                self._metrics.finals_revised.inc(revised)
                 self._metrics.final_lag.observe(lag)
                 self._watch_pace(lag)
             case PartialTranscribed(lag=lag):

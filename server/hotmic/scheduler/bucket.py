@@ -24,6 +24,8 @@ class Bucket(NamedTuple):
     """Window length rounded up."""
     task: Task
     beam: int
+    readings: int
+    """Texts asked for: one and its alternatives."""
     prompt: int
     """Characters before the start token, rounded up to one of ``PROMPT_BUCKETS``; one more than the last for more."""
 
@@ -33,9 +35,11 @@ def bucket(job: DecodeJob) -> Bucket:
     seconds = len(job.samples) / 2 / SAMPLE_RATE + MARGIN_S
     size = next((b for b in WINDOW_BUCKETS if seconds <= b), WINDOW_BUCKETS[-1])
     options = job.options
-    beam = 1 if job.kind == "partial" else options.beam or BEAM_OF_MODEL
+    is_final = job.kind == "final"
+    beam = options.beam or BEAM_OF_MODEL if is_final else 1
+    readings = 1 + options.alternatives if is_final else 1
     length = len(options.prompt) + len(job.previous)
     if options.hotwords:
         length += sum(map(len, options.hotwords))
     prompt = next((b for b in PROMPT_BUCKETS if length <= b), PROMPT_BUCKETS[-1] + 1)
-    return Bucket(job.kind, size, options.task, beam, prompt)
+    return Bucket(job.kind, size, options.task, beam, readings, prompt)

@@ -64,7 +64,7 @@ class Scheduler:
 
     Args:
         max_rows: Most rows of one batch.
-        max_in_flight: Batches handed out and not done; two keep a device busy, one keeps latency low on CPU.
+        max_in_flight: Batches handed out and not done, until a model says otherwise.
         cadence: Shortest time between two partials of a session, in seconds.
         max_cadence: Longest, under load.
         capacity: Decides who fits; by default one with its own defaults.
@@ -139,8 +139,13 @@ class Scheduler:
             self.capacity.receive_batch(batch.shape, len(batch.jobs), seconds=max(0.0, seconds), now=now)
         self._cadence.update(self.capacity.costs["partial"], finals=self.capacity.finals_load(now=now), now=now)
 
-    def receive_model(self) -> None:
-        """Another model serves: what batches cost is learned anew."""
+    def receive_model(self, *, batches_in_flight: int) -> None:
+        """Another model serves: what batches cost is learned anew.
+
+        Args:
+            batches_in_flight: Batches it is best handed before the first is back.
+        """
+        self.max_in_flight = batches_in_flight
         self.capacity.reset()
 
     def forget(self, session_id: str, *, now: float) -> None:
