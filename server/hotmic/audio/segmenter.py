@@ -11,6 +11,10 @@ from hotmic.values import Samples, Value
 
 _SMOOTHING = 960
 """60 ms: long enough to see past the pitch period, short enough to find the gap between two words."""
+_BLOCKS = 4
+"""Of a frame, whose levels are kept to find that gap."""
+
+Powers: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
 class SpeechStarted(Value, frozen=True, kw_only=True):
@@ -133,8 +137,9 @@ class Segmenter:
         data = np.concatenate((self._rest, samples)) if len(self._rest) else samples
         size = self._vad.frame
         whole = len(data) // size * size
-        for offset in range(0, whole, size):
-            self._receive_frame(data[offset : offset + size], self._position - len(data) + offset)
+        powers = level.block_powers(data[:whole], size // _BLOCKS).reshape(-1, _BLOCKS)
+        for number, offset in enumerate(range(0, whole, size)):
+            self._receive_frame(data[offset : offset + size], self._position - len(data) + offset, powers[number])
         self._rest = data[whole:].copy()
 
     def boundaries_to_send(self) -> list[Boundary]:
@@ -152,7 +157,7 @@ class Segmenter:
             frame[: len(self._rest)] = self._rest
             start = self._position - len(self._rest)
             self._rest = np.zeros(0, dtype=np.int16)
-            self._receive_frame(frame, start)
+            self._receive_frame(frame, start, level.block_powers(frame, self._vad.frame // _BLOCKS))
         if self._start is not None:
             self._close(min(self._speech_end + self._hang_over, self._position))
         self._clear_run(self._position)
@@ -161,21 +166,21 @@ class Segmenter:
         """Return up to 0.5 s of the newest audio that is surely no speech, for the noise profile; may be empty."""
         return self._noise.samples()
 
-    def _receive_frame(self, frame: Samples, start: int) -> None:
+    def _receive_frame(self, frame: Samples, start: int, powers: Powers) -> None:
         probability = self._vad.probability(frame)
         end = min(start + len(frame), self._position)
         if self._start is None:
-            self._watch(frame, start, end, probability)
+            self._watch(frame, start, end, probability, powers)
         else:
-            self._follow(frame, end, probability)
+            self._follow(frame, end, probability, powers)
 
-    def _watch(self, frame: Samples, start: int, end: int, probability: float) -> None:
+    def _watch(self, frame: Samples, start: int, end: int, probability: float, powers: Powers) -> None:
         speech = probability >= self._start_threshold
         if speech or (self._run_speech and end - self._speech_end <= self._start_gap):
-            self._record(frame, end, probability, speech=speech)
+            self._record(powers, end, probability, speech=speech)
         elif probability >= self._stay_threshold and not self._run_speech:
             # A doubtful frame counts for nothing yet, but if speech follows, it began here.
-            self._record(frame, end, probability, speech=False)
+            self._record(powers, end, probability, speech=False)
             self._forget_before(start - self._pre_roll)
         else:
             self._clear_run(end)
@@ -186,9 +191,9 @@ class Segmenter:
             self._open(max(self._run_start - self._pre_roll, self._last_end))
             self._limit(end)
 
-    def _follow(self, frame: Samples, end: int, probability: float) -> None:
+    def _follow(self, frame: Samples, end: int, probability: float, powers: Powers) -> None:
         speech = probability >= self._stay_threshold
-        self._record(frame, end, probability, speech=speech)
+        self._record(powers, end, probability, speech=speech)
         if speech:
             self._noise.interrupt()
         elif end - self._speech_end > self._hang_over:
@@ -208,11 +213,11 @@ class Segmenter:
             return self._min_silence
         return max(self._min_pause, self._min_silence - (self._min_silence - self._min_pause) * over // room)
 
-    def _record(self, frame: Samples, end: int, probability: float, *, speech: bool) -> None:
+    def _record(self, powers: Powers, end: int, probability: float, *, speech: bool) -> None:
         self._probabilities.append(probability)
-        self._powers.append(level.block_powers(frame, len(frame) // 4))
+        self._powers.append(powers)
         if speech:
-            self._run_speech += len(frame)
+            self._run_speech += self._vad.frame
             self._speech_end = end
 
     def _limit(self, end: int) -> None:
@@ -231,7 +236,7 @@ class Segmenter:
 
     def _quietest(self, first: int, last: int) -> int:
         """Return the position in the middle of the quietest 60 ms of ``[first, last)``."""
-        block = self._vad.frame // 4
+        block = self._vad.frame // _BLOCKS
         powers = level.smooth(np.concatenate(self._powers), max(_SMOOTHING // block, 1))
         low = max((first - self._run_start) // block, 0)
         high = max((last - self._run_start) // block, low + 1)
@@ -270,4 +275,4 @@ class Segmenter:
         self._run_speech = 0
         self._speech_end = start
         self._probabilities: list[float] = []
-        self._powers: list[np.ndarray[tuple[int], np.dtype[np.float32]]] = []
+        self._powers: list[Powers] = []

@@ -237,6 +237,7 @@ class Runner:
         for session in tuple(self._sessions.values()):
             self._tell_model(session)
             self._drain(session)
+        self._dispatch()
 
     def _tell_model(self, session: Session) -> None:
         model_id = self._pool.current
@@ -251,7 +252,8 @@ class Runner:
 
     def _drain(self, session: Session) -> None:
         now = self._now()
-        for job in session.jobs_to_run():
+        jobs = session.jobs_to_run()
+        for job in jobs:
             self.scheduler.receive_job(job, now=now)
         for event in session.events_to_send():
             self._publish(session, event)
@@ -259,7 +261,8 @@ class Runner:
         if session.is_finished and self._sessions.get(session.session_id) is session:
             self._forget(session)
         self._room.set()
-        self._dispatch()
+        if jobs:
+            self._dispatch()
 
     def _forget(self, session: Session) -> None:
         del self._sessions[session.session_id], self._owners[session.session_id]

@@ -27,6 +27,7 @@ from hotmic.errors import BadMessage, EngineFailed, HotmicError  # noqa: E402
 from hotmic.values import DecodeJob  # noqa: E402
 from hotmic.worker import messages  # noqa: E402
 from hotmic.worker.arena import Arena  # noqa: E402
+from hotmic.worker.heap import keep_freed_memory  # noqa: E402
 from hotmic.worker.messages import Decode, Failed, FromChild, Heartbeat, Loaded, Progress, Results, Start  # noqa: E402
 
 HEARTBEAT_EVERY = 1.0
@@ -180,6 +181,7 @@ def main() -> int:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    keep_freed_memory()
     # Libraries print; from here on that goes to the log instead of into the protocol.
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
