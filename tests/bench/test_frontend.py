@@ -8,6 +8,7 @@ import pytest
 from hotmic.bench.frontend import FrontendOptions, build_chunks, run_frontend
 from hotmic.commands import AppendAudio
 from hotmic.dialects.audio import AudioDialect
+from hotmic.errors import EngineFailed
 
 
 @pytest.mark.parametrize("sound", ["quiet", "speech"])
@@ -25,3 +26,12 @@ def test_the_cost_of_a_chunk_is_found() -> None:
     result = asyncio.run(run_frontend(options))
     assert [figure["encoding"] for figure in result["figures"]] == ["json", "binary"]
     assert all(figure["us_per_chunk"] > 0 for figure in result["figures"])
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_more_streams_than_are_carried_end_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOTMIC_MAX_STREAMS_PER_ADDRESS", "2")
+    options = FrontendOptions(streams=4, seconds=0.5, turns=1, vads=("energy",), sounds=("quiet",))
+    with pytest.raises(EngineFailed, match=r"one of 4 streams .*measure fewer"):
+        asyncio.run(run_frontend(options))

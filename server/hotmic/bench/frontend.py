@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from hotmic.bench.clip import bundled_clips, cut_windows
 from hotmic.bench.cpu import cpu_seconds
@@ -46,7 +47,7 @@ models:
 class FrontendOptions(Value, frozen=True, kw_only=True):
     """What to measure."""
 
-    streams: int = 500
+    streams: int = 200
     """Few streams cost more a chunk: the process sleeps between them and wakes to cold caches."""
     seconds: float = 5.0
     """Of each measurement."""
@@ -78,7 +79,7 @@ async def run_frontend(options: FrontendOptions, report: Callable[[str], None] =
 
     Raises:
         ConfigError: The system does not tell CPU times.
-        EngineFailed: The daemon did not start.
+        EngineFailed: The daemon did not start, or could not carry so many streams.
     """
     figures = []
     for vad in options.vads:
@@ -86,7 +87,11 @@ async def run_frontend(options: FrontendOptions, report: Callable[[str], None] =
             for sound in options.sounds:
                 for encoding in options.encodings:
                     report(f"{encoding}, {vad} VAD, {sound}")
-                    figures.append(await _measure(gateway, options, vad, sound, encoding))
+                    try:
+                        figures.append(await _measure(gateway, options, vad, sound, encoding))
+                    except ConnectionClosed as error:
+                        why = f"The daemon closed one of {options.streams} streams ({error}); measure fewer of them."
+                        raise EngineFailed(why) from error
     return {
         "streams": options.streams,
         "chunk_ms": round(CHUNK_S * 1000),
@@ -170,8 +175,10 @@ async def _send(
 
 
 async def _drain(socket: ClientConnection) -> None:
-    async for _ in socket:
-        pass
+    # Whoever sends hears of a cut connection too.
+    with contextlib.suppress(ConnectionClosed):
+        async for _ in socket:
+            pass
 
 
 async def _finish(sockets: Sequence[ClientConnection], readers: Sequence["asyncio.Task[None]"]) -> None:
@@ -180,7 +187,7 @@ async def _finish(sockets: Sequence[ClientConnection], readers: Sequence["asynci
 
 
 def _open(gateway: Gateway, number: int) -> connect:
-    return connect(f"{gateway.audio}/?channel=bench-{number}", compression=None, max_queue=None)
+    return connect(f"{gateway.audio}/?channel=bench-{number}", compression=None, max_queue=None, close_timeout=60)
 
 
 @contextlib.asynccontextmanager

@@ -218,7 +218,7 @@ def engine(
 
 @bench.command()
 def frontend(
-    streams: Annotated[int, typer.Option(min=1, help="Streams at once.")] = 50,
+    streams: Annotated[int, typer.Option(min=1, help="Streams at once.")] = 200,
     seconds: Annotated[float, typer.Option(min=0.5, help="Length of one measurement.")] = 5.0,
     turns: Annotated[int, typer.Option(min=1, help="Measurements of each kind; the median counts.")] = 3,
     json: Json = None,
