@@ -20,6 +20,7 @@ from hotmic.errors import ConfigError, DownloadFailed
 from hotmic.metrics import Metrics
 from hotmic.net.connection import Services
 from hotmic.net.control import Control
+from hotmic.net.history import History
 from hotmic.net.hub import Hub
 from hotmic.net.limit import Limit
 from hotmic.net.listener import Listener
@@ -67,7 +68,8 @@ class Daemon:
             allowed_origins=settings.allowed_origins,
             allow_null_origin=settings.allow_null_origin,
         )
-        self.metrics, self.hub = Metrics(), Hub()
+        self.metrics = Metrics()
+        self.hub = Hub(History(keep=settings.history_s, first_id=round(time.time() * 1000)))
         self.pool = build_pool(settings, registry, on_change=self._receive_pool_change)
         self.runner = build_runner(settings, self.pool, self.hub, self.metrics)
         self.control = Control(
@@ -238,7 +240,14 @@ def build_runner(settings: Settings, pool: LocalPool, hub: Hub, metrics: Metrics
         cadence=settings.partial_cadence_ms / 1000,
         max_cadence=settings.partial_cadence_max_ms / 1000,
     )
-    return Runner(pool=pool, hub=hub, scheduler=scheduler, metrics=metrics, build_session=build_session)
+    return Runner(
+        pool=pool,
+        hub=hub,
+        scheduler=scheduler,
+        metrics=metrics,
+        build_session=build_session,
+        session_ttl=settings.session_ttl_s,
+    )
 
 
 def build_policy(pool: LocalPool, name: PolicyName | None) -> Policy:

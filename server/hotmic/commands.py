@@ -75,6 +75,8 @@ class Subscribe(Command, frozen=True, kw_only=True):
     """Move to another channel."""
 
     channel: str
+    last_event_id: int | None = None
+    """The newest final the client has; later ones of the channel are told again."""
 
 
 class Ping(Command, frozen=True, kw_only=True):
@@ -93,6 +95,16 @@ class AppendAudio(Command, frozen=True, kw_only=True):
     data: bytes
     encoding: str = "pcm16"
     sample_rate: int | None = None
+    seq: int | None = None
+    """Its number, where the client numbers its chunks: then it may send again what was not acknowledged."""
+
+
+class Resume(Command, frozen=True, kw_only=True):
+    """Go on with a session whose connection broke."""
+
+    session_id: str
+    last_event_id: int | None = None
+    """The newest final the client has; later ones are told again."""
 
 
 class EndAudio(Command, frozen=True, kw_only=True):

@@ -12,6 +12,8 @@ HotmicError
 │   ├── UnknownModel          unknown_model
 │   ├── NotAuthorized         not_authorized   (1008)
 │   ├── RateLimited           rate_limited     (1013)
+│   ├── SequenceGap           sequence_gap
+│   ├── SessionGone           session_gone
 │   ├── RingFull              ring_full
 │   └── Overloaded            overloaded       (1013)
 └── DaemonError               our side failed
@@ -115,6 +117,19 @@ class RateLimited(PeerError):
     code = "rate_limited"
     retryable = True
     close_code = 1013
+
+
+class SequenceGap(PeerError):
+    """A numbered chunk of audio that is not the next one."""
+
+    code = "sequence_gap"
+    retryable = True
+
+
+class SessionGone(PeerError):
+    """A session to be resumed that this daemon does not hold, or not for this client."""
+
+    code = "session_gone"
 
 
 class RingFull(PeerError):

@@ -95,6 +95,21 @@ class SessionEvent(Event, frozen=True, kw_only=True):
     channel: str
 
 
+class Resumed(Event, frozen=True, kw_only=True):
+    """A speaker has its session back."""
+
+    session_id: str
+    channel: str
+    next_seq: int
+    """The chunk that is due."""
+
+
+class Acknowledged(SessionEvent, frozen=True, kw_only=True):
+    """Everything up to a chunk is in finals that were told, or silence; for the speaker alone."""
+
+    seq: int
+
+
 class RecordingStarted(SessionEvent, frozen=True, kw_only=True):
     """A session takes audio; ``is_controlled`` once a controller started or stopped it."""
 
@@ -140,7 +155,7 @@ class FinalTranscribed(SessionEvent, frozen=True, kw_only=True):
 
     segment_id: str
     event_id: int = 0
-    """Number within the channel."""
+    """Grows from final to final, across restarts of the daemon too."""
     text: str
     words: tuple[Word, ...]
     language: str
@@ -155,6 +170,8 @@ class FinalTranscribed(SessionEvent, frozen=True, kw_only=True):
     """Whether words shown as stable were changed."""
     alternatives: tuple[str, ...] = ()
     """Other readings, best first, for sessions that asked for them."""
+    seq: int | None = None
+    """With this final everything up to this chunk is settled; ``None`` where chunks are not numbered."""
 
 
 class ErrorRaised(Event, frozen=True, kw_only=True):

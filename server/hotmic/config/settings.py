@@ -115,6 +115,10 @@ class Settings(BaseSettings):
     """Length of a segment from which shorter pauses end it, down to 200 ms."""
     ring_s: float = Field(default=60, ge=10, le=600)
     """Audio a session keeps until its text has been delivered."""
+    session_ttl_s: float = Field(default=30, ge=0, le=600)
+    """Time a speaker that numbers its chunks may be away and come back to its session."""
+    history_s: float = Field(default=300, ge=0, le=3600)
+    """Time in which a listener that comes back is told the finals it missed."""
     partial_cadence_ms: int = Field(default=300, ge=50, le=10_000)
     """Time between partials when the machine is idle."""
     partial_cadence_max_ms: int = Field(default=2000, ge=50, le=60_000)

@@ -17,8 +17,9 @@ _ALWAYS = (e.PartialTranscribed, e.FinalTranscribed, e.ErrorRaised)
 class AudioDialect:
     """Audio in, transcripts out.
 
-    A client that never sent ``configure`` or ``subscribe`` gets transcripts and errors alone (the original's clients
-    read ``text`` from whatever comes), and the recording state once a controller used start or stop.
+    A client that never sent ``configure``, ``subscribe``, ``resume`` or a numbered chunk gets transcripts and errors
+    alone (the original's clients read ``text`` from whatever comes), and the recording state once a controller used
+    start or stop.
 
     Args:
         sample_rate: Rate in hertz of binary frames, where the client named one in its URL.
@@ -41,8 +42,12 @@ class AudioDialect:
             return (c.AppendAudio(data=frame, sample_rate=self._sample_rate),)
         message = _codec.decode(frame)
         match message:
-            case m.AudioChunkMessage(data=data, sample_rate=rate, encoding=encoding):
-                return (c.AppendAudio(data=data, sample_rate=rate or self._sample_rate, encoding=encoding),)
+            case m.AudioChunkMessage(data=data, sample_rate=rate, encoding=encoding, seq=seq):
+                self._opted_in = self._opted_in or seq is not None
+                return (c.AppendAudio(data=data, sample_rate=rate or self._sample_rate, encoding=encoding, seq=seq),)
+            case m.ResumeMessage(session_id=session_id, last_event_id=last_event_id):
+                self._opted_in = True
+                return (c.Resume(request_id=message.request_id, session_id=session_id, last_event_id=last_event_id),)
             case m.AudioEndMessage():
                 return (c.EndAudio(request_id=message.request_id),)
             case m.ConfigureMessage() | m.SubscribeMessage():

@@ -58,8 +58,8 @@ def shared_command(message: m.Message) -> c.Command:
     match message:
         case m.ConfigureMessage():
             return c.Configure(request_id=rid, options=options(message))
-        case m.SubscribeMessage(channel=channel):
-            return c.Subscribe(request_id=rid, channel=channel)
+        case m.SubscribeMessage(channel=channel, last_event_id=last_event_id):
+            return c.Subscribe(request_id=rid, channel=channel, last_event_id=last_event_id)
         case m.PingMessage():
             return c.Ping(request_id=rid)
         case m.AuthenticateMessage(token=token):

@@ -225,6 +225,22 @@ def _(event: e.RecordingStopped, timestamp: str) -> Json:
 
 
 @encode.register
+def _(event: e.Acknowledged, timestamp: str) -> Json:
+    return {"type": "ack", "session_id": event.session_id, "seq": event.seq}
+
+
+@encode.register
+def _(event: e.Resumed, timestamp: str) -> Json:
+    return {
+        "type": "resumed",
+        "session_id": event.session_id,
+        "channel": event.channel,
+        "next_seq": event.next_seq,
+        "timestamp": timestamp,
+    }
+
+
+@encode.register
 def _(event: e.SpeechStarted, timestamp: str) -> Json:
     times = {"segment_id": event.segment_id, "start": round(event.start, 3)}
     return _session(event, "speech_started", timestamp) | times
@@ -254,6 +270,8 @@ def _(event: e.PartialTranscribed, timestamp: str) -> Json:
 def _(event: e.FinalTranscribed, timestamp: str) -> Json:
     duration = event.end - event.start
     others: Json = {"alternatives": list(event.alternatives)} if event.alternatives else {}
+    if event.seq is not None:
+        others["seq"] = event.seq
     return _session(event, "final_transcription", timestamp) | {
         "text": event.text,
         "duration": round(duration, 3),

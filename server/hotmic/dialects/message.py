@@ -12,6 +12,8 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Rate = Annotated[int, Meta(ge=4_000, le=192_000)]
 Text = Annotated[str, Meta(max_length=2_000)]
 Language = Annotated[str, Meta(pattern=r"^([a-z]{2,3})?$")]
+Seq = Annotated[int, Meta(ge=0, le=1 << 53)]
+EventId = Annotated[int, Meta(ge=0, le=1 << 53)]
 RequestId = Annotated[str, Meta(max_length=128)] | int
 
 
@@ -78,9 +80,10 @@ class ConfigureMessage(ConfigFields, kw_only=True, tag="configure"):
 
 
 class SubscribeMessage(Message, kw_only=True, tag="subscribe"):
-    """Hear another channel."""
+    """Hear a channel, and its finals after one that was heard before."""
 
     channel: Name
+    last_event_id: EventId | None = None
 
 
 class PingMessage(Message, kw_only=True, tag="ping"):
@@ -99,6 +102,15 @@ class AudioChunkMessage(Message, kw_only=True, tag="audio_chunk"):
     data: bytes
     sample_rate: Rate | None = None
     encoding: Literal["pcm16", "float32", "mulaw", "alaw"] = "pcm16"
+    seq: Seq | None = None
+
+
+class ResumeMessage(Message, kw_only=True, tag="resume"):
+    """Go on with a session whose connection broke."""
+
+    session_id: Name
+    last_seq: Seq | None = None
+    last_event_id: EventId | None = None
 
 
 class AudioEndMessage(Message, kw_only=True, tag="audio_end"):
@@ -120,6 +132,7 @@ CONTROL_MESSAGES: tuple[type[Message], ...] = (
 AUDIO_MESSAGES: tuple[type[Message], ...] = (
     AudioChunkMessage,
     AudioEndMessage,
+    ResumeMessage,
     ConfigureMessage,
     SubscribeMessage,
     PingMessage,

@@ -11,7 +11,7 @@ from hotmic import events as e
 from hotmic.audio.pcm import parse
 from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import request_id
-from hotmic.errors import HotmicError, NotAuthorized, RateLimited
+from hotmic.errors import BadField, HotmicError, NotAuthorized, RateLimited
 from hotmic.metrics import Metrics
 from hotmic.net.control import Control, configured, failure, merge
 from hotmic.net.hub import Hub, wall_clock
@@ -22,6 +22,8 @@ from hotmic.net.security import Access, Grant
 
 FIRST_MESSAGE = 10.0
 """Seconds a client has to present its token as a message."""
+MAX_NUMBERED = 131_072
+"""Bytes of audio in one numbered chunk, four seconds at 16 kHz: it is taken in one go."""
 SLICE = 32_000
 """Bytes of audio fed in one go, so that a large frame does not hold the event loop."""
 
@@ -29,7 +31,15 @@ log = structlog.get_logger(__name__)
 
 
 class PeerGoneError(Exception):
-    """The other side closed the connection."""
+    """The connection is closed.
+
+    Args:
+        said_goodbye: Whether the other side closed it of its own accord.
+    """
+
+    def __init__(self, *, said_goodbye: bool = False) -> None:
+        super().__init__()
+        self.said_goodbye = said_goodbye
 
 
 class Peer(Protocol):
@@ -158,7 +168,7 @@ class Connection:
             for task in tasks:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-            self._leave_session()
+            self._leave_session(said_goodbye=any(isinstance(o, PeerGoneError) and o.said_goodbye for o in outcomes))
             services.control.forget_channel(self.channel)
             services.metrics.connections.labels(self._dialect.name).dec()
         for outcome in outcomes:
@@ -245,6 +255,10 @@ class Connection:
                 self.grant.require("listen")
                 self.move(channel)
                 self.answer(e.Subscribed(request_id=command.request_id, channel=channel))
+                self._catch_up(command.last_event_id)
+            case c.Resume():
+                self.grant.require("speak")
+                self._resume(command)
             case c.EndAudio():
                 self.grant.require("speak")
                 self._services.runner.receive_command(self._open_session(), command)
@@ -257,11 +271,34 @@ class Connection:
             case _:
                 self._services.control.receive(command, self)
 
+    def _resume(self, command: c.Resume) -> None:
+        if self._session_id is not None:
+            raise BadField("This connection speaks already; resume before the first audio.")
+        channel, next_seq = self._services.runner.resume_session(
+            command.session_id, owner=self.answer, on_lost=self._lose_session, tenant=self._tenant
+        )
+        self._session_id = command.session_id
+        if channel != self.channel:
+            self.move(channel)
+        resumed = e.Resumed(
+            request_id=command.request_id, session_id=command.session_id, channel=channel, next_seq=next_seq
+        )
+        self.answer(resumed)
+        self._catch_up(command.last_event_id)
+
+    def _catch_up(self, last_event_id: int | None) -> None:
+        assert self.grant is not None
+        if last_event_id is not None and "listen" in self.grant.scopes:
+            self._services.hub.catch_up(self, after=last_event_id)
+
     async def _append(self, command: c.AppendAudio) -> None:
         assert self.grant is not None
         self.grant.require("speak")
         parse(command.data, encoding=command.encoding)
         runner, session_id = self._services.runner, self._open_session()
+        if command.seq is not None:
+            await self._append_numbered(command, session_id)
+            return
         for begin in range(0, max(1, len(command.data)), SLICE):
             piece = command.data[begin : begin + SLICE]
             seconds = runner.seconds_of(session_id, piece, encoding=command.encoding, sample_rate=command.sample_rate)
@@ -270,6 +307,18 @@ class Connection:
             self._services.metrics.audio_seconds.inc(seconds)
             if len(command.data) > SLICE:
                 await asyncio.sleep(0)
+
+    async def _append_numbered(self, command: c.AppendAudio, session_id: str) -> None:
+        """Feed a chunk as a whole: a connection that breaks must not leave half of it behind."""
+        if len(command.data) > MAX_NUMBERED:
+            raise BadField(f"A numbered chunk holds at most {MAX_NUMBERED} bytes of audio.")
+        runner = self._services.runner
+        encoding, rate = command.encoding, command.sample_rate
+        seconds = runner.seconds_of(session_id, command.data, encoding=encoding, sample_rate=rate)
+        await runner.has_room(session_id, seconds)
+        if self._session_id == session_id:
+            runner.receive_audio(session_id, command.data, encoding=encoding, sample_rate=rate, seq=command.seq)
+            self._services.metrics.audio_seconds.inc(seconds)
 
     def _authenticate(self, command: c.Authenticate) -> None:
         first = self.grant is None
@@ -282,18 +331,31 @@ class Connection:
         if self._session_id is None:
             if not self._services.streams.enter(self._peer.address):
                 raise RateLimited("Too many streams from this address.", retry_after_ms=5000)
+            address = self._peer.address
             try:
-                options = self._services.control.options_of(self.channel)
                 self._session_id = self._services.runner.open_session(
-                    self.channel, options, owner=self.answer, name=self._session_name, tenant=self._tenant
+                    self.channel,
+                    self._services.control.options_of(self.channel),
+                    owner=self.answer,
+                    on_lost=self._lose_session,
+                    on_end=lambda: self._services.streams.leave(address),
+                    name=self._session_name,
+                    tenant=self._tenant,
                 )
             except HotmicError:
-                self._services.streams.leave(self._peer.address)
+                self._services.streams.leave(address)
                 raise
         return self._session_id
 
-    def _leave_session(self) -> None:
-        if self._session_id is not None:
-            self._services.runner.close_session(self._session_id)
-            self._services.streams.leave(self._peer.address)
-            self._session_id = None
+    def _lose_session(self) -> None:
+        self._session_id = None
+        self.close(1000, "the session goes on elsewhere")
+
+    def _leave_session(self, *, said_goodbye: bool) -> None:
+        session_id, self._session_id = self._session_id, None
+        if session_id is None:
+            return
+        if said_goodbye:
+            self._services.runner.close_session(session_id)
+        else:
+            self._services.runner.leave_session(session_id)

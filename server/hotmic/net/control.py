@@ -93,7 +93,6 @@ class Control:
         """Drop the options of a channel nobody is in."""
         if not self._hub.has(channel) and not self._runner.in_channel(channel):
             self._channel_options.pop(channel, None)
-            self._hub.forget(channel)
 
     def receive(self, command: c.Command, asker: Asker) -> None:
         """Answer a command; slow ones answer later.

@@ -1,5 +1,6 @@
 """Who hears what: channels of connections."""
 
+import time
 from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Protocol
@@ -7,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from hotmic.events import Event, FinalTranscribed, PartialTranscribed, SessionEvent
+from hotmic.net.history import History
 
 
 class Listener(Protocol):
@@ -25,11 +27,15 @@ class Listener(Protocol):
 
 
 class Hub:
-    """Fan-out of events to the connections of a channel."""
+    """Fan-out of events to the connections of a channel.
 
-    def __init__(self) -> None:
+    Args:
+        history: Keeps finals for those who come back.
+    """
+
+    def __init__(self, history: History | None = None) -> None:
         self._listeners: dict[str, dict[Listener, None]] = defaultdict(dict)
-        self._event_ids: dict[str, int] = defaultdict(int)
+        self._history = history or History()
 
     def join(self, listener: Listener) -> None:
         """Add a connection to its channel."""
@@ -42,9 +48,10 @@ class Hub:
         if not members:
             del self._listeners[listener.channel]
 
-    def forget(self, channel: str) -> None:
-        """Start counting events anew when the channel comes back."""
-        self._event_ids.pop(channel, None)
+    def catch_up(self, listener: Listener, *, after: int) -> None:
+        """Tell a connection the finals of its channel that came after one."""
+        for event, timestamp, _ in self._history.after(after, channel=listener.channel, now=time.monotonic()):
+            listener.hear(event, timestamp=timestamp)
 
     def has(self, channel: str) -> bool:
         """Return whether anybody hears a channel."""
@@ -52,13 +59,12 @@ class Hub:
 
     def publish(self, event: SessionEvent | Event, *, channel: str) -> None:
         """Tell every connection of a channel."""
-        key = ""
+        key, timestamp = "", wall_clock()
         if isinstance(event, PartialTranscribed):
             key = event.segment_id
         elif isinstance(event, FinalTranscribed):
-            self._event_ids[channel] += 1
-            event = msgspec.structs.replace(event, event_id=self._event_ids[channel])
-        timestamp = wall_clock()
+            event = msgspec.structs.replace(event, event_id=self._history.next_id())
+            self._history.add(event, channel=channel, timestamp=timestamp, now=time.monotonic())
         for listener in tuple(self._listeners.get(channel, ())):
             listener.hear(event, timestamp=timestamp, key=key)
 

@@ -23,6 +23,8 @@ from hotmic.net.limit import Limit
 from hotmic.net.security import Grant
 
 PATHS = frozenset({"/", "/ws/control", "/ws/audio"})
+GOODBYES = (1000, 1001)
+"""Close codes of a client that is done: normal closure, going away (RFC 6455, 7.4.1)."""
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 log = structlog.get_logger(__name__)
@@ -41,7 +43,8 @@ class WebsocketsPeer:
         try:
             return await self._socket.recv()
         except ConnectionClosed as error:
-            raise PeerGoneError from error
+            said_goodbye = error.rcvd is not None and error.rcvd.code in GOODBYES
+            raise PeerGoneError(said_goodbye=said_goodbye) from error
 
     async def send(self, frame: Frame) -> None:
         """Send a frame as text."""

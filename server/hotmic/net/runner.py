@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import structlog
 
 from hotmic.commands import Command, SessionOptions, StartRecording, StopRecording
-from hotmic.errors import EngineFailed, HotmicError, ModelUnavailable, Overloaded, ShuttingDown
+from hotmic.errors import EngineFailed, HotmicError, ModelUnavailable, Overloaded, SessionGone, ShuttingDown
 from hotmic.events import (
+    Acknowledged,
     ErrorRaised,
     Event,
     FinalTranscribed,
@@ -37,6 +39,15 @@ NO_SPEECH = "no_speech"
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """The connection that speaks in a session."""
+
+    hear: Callable[[Event], None]
+    lose: Callable[[], None]
+    end: Callable[[], None]
+
+
 class Runner:
     """All sessions of the daemon, driven by one event loop.
 
@@ -47,6 +58,7 @@ class Runner:
         metrics: Counts.
         build_session: Makes a session from an id, a channel, options and a tenant.
         max_sessions: Most sessions at a time.
+        session_ttl: Seconds in which a speaker that numbers its chunks may come back to its session.
     """
 
     def __init__(
@@ -58,14 +70,16 @@ class Runner:
         metrics: Metrics,
         build_session: Callable[[str, str, SessionOptions, str], Session],
         max_sessions: int = 4096,
+        session_ttl: float = 30.0,
     ) -> None:
         self.scheduler = scheduler
         self.warnings: dict[str, str] = {}
         self._pool, self._hub, self._metrics = pool, hub, metrics
         self._build_session = build_session
-        self._max_sessions = max_sessions
+        self._max_sessions, self._session_ttl = max_sessions, session_ttl
         self._sessions: dict[str, Session] = {}
-        self._owners: dict[str, Callable[[Event], None]] = {}
+        self._owners: dict[str, _Owner] = {}
+        self._absent: dict[str, asyncio.TimerHandle] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._stop_waiters: list[tuple[Counter[str], asyncio.Future[None]]] = []
         self._waiting_for_room: Counter[str] = Counter()
@@ -86,6 +100,8 @@ class Runner:
         options: SessionOptions,
         *,
         owner: Callable[[Event], None],
+        on_lost: Callable[[], None] = lambda: None,
+        on_end: Callable[[], None] = lambda: None,
         name: str = "",
         tenant: str = "",
     ) -> str:
@@ -95,6 +111,8 @@ class Runner:
             channel: Who hears it.
             options: What it starts with.
             owner: Hears what concerns the speaker alone.
+            on_lost: Called when another connection resumes the session.
+            on_end: Called when the session is over and everything is told.
             name: The wished id.
             tenant: Whose token or address brings it; the scheduler is fair between them.
 
@@ -119,17 +137,55 @@ class Runner:
             self._number += 1
             session.label = f"{name}-{self._number}"
         self._sessions[session_id] = session
-        self._owners[session_id] = owner
+        self._owners[session_id] = _Owner(owner, on_lost, on_end)
         self.scheduler.receive_session(session_id, now=self._now())
         self._metrics.sessions.set(len(self._sessions))
         self._tell_model(session)
         return session_id
 
-    def receive_audio(self, session_id: str, data: bytes, *, encoding: str, sample_rate: int | None) -> None:
+    def leave_session(self, session_id: str) -> None:
+        """The speaker's connection broke: if it numbers its chunks, the session waits for it for a while."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            return
+        if session.next_seq is None or self._is_closing or not self._session_ttl:
+            self.close_session(session_id)
+            return
+        session.receive_detach()
+        loop = asyncio.get_running_loop()
+        self._absent[session_id] = loop.call_later(self._session_ttl, self.close_session, session_id)
+
+    def resume_session(
+        self, session_id: str, *, owner: Callable[[Event], None], on_lost: Callable[[], None], tenant: str
+    ) -> tuple[str, int]:
+        """Give a session to another connection of the same speaker; return its channel and the chunk that is due.
+
+        A connection that still holds it loses it: the speaker knows better than we whether it is dead.
+
+        Raises:
+            SessionGone: There is no such session, or not of this tenant, or its chunks are not numbered.
+        """
+        session = self._sessions.get(session_id)
+        gone = session is None or session.state is State.CLOSED or session.tenant != tenant
+        if session is None or gone or session.next_seq is None:
+            raise SessionGone("There is no such session to resume: begin a new one with what was not acknowledged.")
+        waiting = self._absent.pop(session_id, None)
+        if waiting is not None:
+            waiting.cancel()
+        else:
+            self._owners[session_id].lose()
+        self._owners[session_id] = replace(self._owners[session_id], hear=owner, lose=on_lost)
+        session.receive_attach(now=self._now())
+        self._drain(session)
+        return session.channel, session.next_seq
+
+    def receive_audio(
+        self, session_id: str, data: bytes, *, encoding: str, sample_rate: int | None, seq: int | None = None
+    ) -> None:
         """Feed one chunk into a session."""
         session = self._session(session_id)
         session.cadence = self.scheduler.cadence
-        session.receive_audio(data, now=self._now(), encoding=encoding, sample_rate=sample_rate)
+        session.receive_audio(data, now=self._now(), encoding=encoding, sample_rate=sample_rate, seq=seq)
         self._drain(session)
 
     async def has_room(self, session_id: str, seconds: float, *, limit: float = 120.0) -> None:
@@ -214,7 +270,7 @@ class Runner:
 
     def close(self) -> None:
         """Cancel what is under way."""
-        for timer in self._timers.values():
+        for timer in (*self._timers.values(), *self._absent.values()):
             timer.cancel()
         for task in tuple(self._tasks):
             task.cancel()
@@ -265,7 +321,11 @@ class Runner:
             self._dispatch()
 
     def _forget(self, session: Session) -> None:
-        del self._sessions[session.session_id], self._owners[session.session_id]
+        del self._sessions[session.session_id]
+        self._owners.pop(session.session_id).end()
+        waiting = self._absent.pop(session.session_id, None)
+        if waiting is not None:
+            waiting.cancel()
         self.scheduler.forget(session.session_id, now=self._now())
         timer = self._timers.pop(session.session_id, None)
         if timer is not None:
@@ -274,8 +334,8 @@ class Runner:
         self.on_session_end(session.channel)
 
     def _publish(self, session: Session, event: Event) -> None:
-        if isinstance(event, ErrorRaised) and not event.segment_id:
-            self._owners[session.session_id](event)
+        if isinstance(event, Acknowledged) or (isinstance(event, ErrorRaised) and not event.segment_id):
+            self._owners[session.session_id].hear(event)
         else:
             self._hub.publish(event, channel=session.channel)
         match event:

@@ -8,17 +8,15 @@ Where the segmenter sees an open segment, ``jobs_to_run`` hands out the newest p
 from collections import deque
 from collections.abc import Callable
 
-import numpy as np
-
-from hotmic.audio.pcm import parse
-from hotmic.audio.resample import Resampler
 from hotmic.audio.ring import Ring
 from hotmic.audio.segmenter import Segmenter
 from hotmic.audio.segmenter import SpeechEnded as SegmentEnd
 from hotmic.audio.segmenter import SpeechStarted as SegmentStart
+from hotmic.audio.wire import Wire
 from hotmic.commands import Command, Configure, EndAudio, SessionOptions, StartRecording, StopRecording
-from hotmic.errors import BadAudio, PeerError, RingFull
+from hotmic.errors import BadAudio, PeerError, RingFull, SequenceGap
 from hotmic.events import (
+    Acknowledged,
     ErrorRaised,
     Event,
     FinalTranscribed,
@@ -31,6 +29,7 @@ from hotmic.events import (
 )
 from hotmic.policies import script
 from hotmic.policies.policy import Policy
+from hotmic.session.numbering import Numbering
 from hotmic.session.planner import Planner, SessionSettings
 from hotmic.session.segment import Partial, Segment
 from hotmic.session.state import TRANSITIONS, State, Trigger
@@ -81,11 +80,12 @@ class Session:
         self._build_segmenter = build_segmenter
         self._build_policy = build_policy
         self._vad: VadProfile = options.vad or "default"
-        self._wire_rate = SAMPLE_RATE
-        self._resampler: Resampler | None = None
+        self._wire = Wire()
         self._ring = Ring(int(settings.ring * SAMPLE_RATE))
         self._planner = Planner(session_id, self._ring, settings)
-        self._planner.tenant = tenant
+        self._planner.tenant = self.tenant = tenant
+        self._numbering = Numbering()
+        self._is_attached = True
         self._policy: PolicyName | None = None
         self._apply(options)
         self._segmenter, self._segmenter_vad = build_segmenter(self._vad), self._vad
@@ -121,25 +121,44 @@ class Session:
                 raise TypeError(f"{type(command).__name__} is no session command")
 
     def receive_audio(
-        self, data: bytes, *, now: float, encoding: str = "pcm16", sample_rate: int | None = None
+        self,
+        data: bytes,
+        *,
+        now: float,
+        encoding: str = "pcm16",
+        sample_rate: int | None = None,
+        seq: int | None = None,
     ) -> None:
-        """Take a chunk of mono audio as it came from the wire; a bad one becomes an ``ErrorRaised``."""
-        if self.state is State.CLOSED:
+        """Take a chunk of mono audio as it came from the wire; a bad one becomes an ``ErrorRaised``.
+
+        One that is numbered is taken once: sent again, it is acknowledged as far as it is settled.
+        """
+        if self.state is State.CLOSED or not self._is_due(seq):
             return
         if self.state is State.PAUSED:
             if not self._paused_told:
                 self._paused_told = True
                 self._warn("paused", "Recording was stopped; audio is ignored until the next start.")
+            self._count(seq)
             return
         try:
-            samples = self._to_native(parse(data, encoding=encoding), sample_rate or self._wire_rate)
+            samples = self._wire.receive(data, encoding=encoding, sample_rate=sample_rate)
         except BadAudio as error:
             self._raise(error)
             return
         if self.state is State.IDLE:
             self._begin_recording(Trigger.AUDIO)
         self._last_audio_at = now
-        self._take(samples, now=now)
+        if self._take(samples, now=now):
+            self._count(seq)
+
+    def receive_detach(self) -> None:
+        """The speaker's connection broke; it may come back, and until then silence on the wire means nothing."""
+        self._is_attached = False
+
+    def receive_attach(self, *, now: float) -> None:
+        """The speaker is back."""
+        self._is_attached, self._last_audio_at = True, now
 
     def receive_model(self, model_id: str, capabilities: Capabilities) -> None:
         """Learn which model serves; open segments are decoded again by it."""
@@ -175,7 +194,7 @@ class Session:
 
     def next_timer(self) -> float | None:
         """Return when ``handle_timer`` wants to be called, in the time of ``now``."""
-        if self._segmenter.open_start is None or self.state is not State.RECORDING:
+        if self._segmenter.open_start is None or self.state is not State.RECORDING or not self._is_attached:
             return None
         return self._last_audio_at + self._settings.wire_silence
 
@@ -203,9 +222,14 @@ class Session:
         return self.state is State.CLOSED and not self._segments and not self._stops
 
     @property
+    def next_seq(self) -> int | None:
+        """The chunk that is due; ``None`` where chunks are not numbered."""
+        return self._numbering.next_seq
+
+    @property
     def wire_rate(self) -> int:
         """Rate in hertz of audio that names none itself."""
-        return self._wire_rate
+        return self._wire.rate
 
     @property
     def pending_stops(self) -> int:
@@ -224,23 +248,36 @@ class Session:
 
     # audio
 
-    def _to_native(self, samples: Samples, rate: int) -> Samples:
-        if rate == SAMPLE_RATE and self._resampler is None:
-            return samples
-        if self._resampler is None or self._resampler.rate != rate:
-            tail = self._resampler.flush() if self._resampler else samples[:0]
-            self._resampler = Resampler(rate)
-            return np.concatenate([tail, self._resampler.receive(samples)])
-        return self._resampler.receive(samples)
+    def _is_due(self, seq: int | None) -> bool:
+        if seq is None:
+            return True
+        try:
+            is_due = self._numbering.is_due(seq)
+        except SequenceGap as error:
+            self._raise(error)
+            return False
+        if not is_due:
+            self._acknowledge(self._numbering.tell())
+        return is_due
 
-    def _take(self, samples: Samples, *, now: float) -> None:
+    def _count(self, seq: int | None) -> None:
+        if seq is not None:
+            self._numbering.receive(seq, end=self._ring.end)
+            self._release()
+
+    def _acknowledge(self, seq: int | None) -> None:
+        if seq is not None:
+            self._tell(Acknowledged, seq=seq)
+
+    def _take(self, samples: Samples, *, now: float) -> bool:
+        """Take samples; return whether there was room for them."""
         try:
             self._ring.append(samples)
         except RingFull as error:
             if not self._ring_full:
                 self._ring_full = True
                 self._raise(error)
-            return
+            return False
         self._ring_full = False
         self._segmenter.receive(samples)
         self._take_boundaries(now=now)
@@ -252,6 +289,7 @@ class Session:
         if not self._heard_speech and self._ring.end - self._recording_start >= NO_SPEECH_AFTER:
             self._heard_speech = True
             self._warn("no_speech", "No speech detected in the audio stream; check the microphone and its level.")
+        return True
 
     def _take_boundaries(self, *, now: float) -> None:
         for boundary in self._segmenter.boundaries_to_send():
@@ -285,8 +323,18 @@ class Session:
         self._tell(SpeechEnded, segment_id=segment.segment_id, start=segment.start / SAMPLE_RATE, end=end / SAMPLE_RATE)
 
     def _release(self) -> None:
+        self._ring.release(self._oldest_needed())
+        self._settle()
+        self._acknowledge(self._numbering.news(at_once=self.state is not State.RECORDING))
+
+    def _settle(self) -> None:
+        is_over = not self._segments and self.state is not State.RECORDING
+        self._numbering.settle(self._ring.end if is_over else self._oldest_needed())
+
+    def _oldest_needed(self) -> int:
+        """Return the position before which all audio is in finals that were told, or silence."""
         oldest = self._segments[0].start if self._segments else self._segmenter_floor()
-        self._ring.release(min(oldest, self._segmenter_floor()))
+        return min(oldest, self._segmenter_floor())
 
     def _segmenter_floor(self) -> int:
         """First sample that a segment opened later may still reach back to."""
@@ -319,10 +367,7 @@ class Session:
         self._tell_stops()
 
     def _finalise(self, *, now: float) -> None:
-        if self._resampler is not None:
-            tail = self._resampler.flush()
-            self._resampler = None
-            self._take(tail, now=now)
+        self._take(self._wire.flush(), now=now)
         self._segmenter.finish()
         self._take_boundaries(now=now)
         self._release()
@@ -340,7 +385,7 @@ class Session:
 
     def _apply(self, options: SessionOptions) -> None:
         old = self._planner.options
-        self._wire_rate = options.sample_rate or self._wire_rate
+        self._wire.rate = options.sample_rate or self._wire.rate
         self._planner.options = DecodeOptions(
             language=old.language if options.language is None else options.language or None,
             task=options.task or old.task,
@@ -401,6 +446,7 @@ class Session:
                 )
             return
         results = [w.result for w in segment.windows if w.result]
+        self._settle()
         self._tell(
             FinalTranscribed,
             segment_id=segment.segment_id,
@@ -414,6 +460,7 @@ class Session:
             lag=now - segment.ended_at,
             revised=not script.begins_with(text, stable),
             alternatives=results[0].alternatives if len(results) == 1 else (),
+            seq=self._numbering.tell(),
         )
         self._planner.learn_language(results[0])
 
