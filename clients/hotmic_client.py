@@ -21,12 +21,14 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 
 CONTROL_URI = "ws://127.0.0.1:8765"
 AUDIO_URI = "ws://127.0.0.1:8766"
 CHUNK_S = 0.1
 EVENTS_LIMIT = 10_000
+GREETING_WAIT = 5.0
+"""Seconds; the audio socket, taken for the control socket, would never greet."""
 
 Event = dict[str, Any]
 
@@ -35,7 +37,8 @@ class ClientError(Exception):
     """The daemon refused something, or cannot be reached.
 
     Args:
-        code: The daemon's stable code, or ``unreachable``, ``closed``, ``timeout``, ``bad_file`` for the client's own.
+        code: The daemon's stable code, or the client's own: ``unreachable``, ``closed``, ``timeout``, ``bad_address``,
+            ``bad_file``.
         message: One sentence.
     """
 
@@ -95,24 +98,39 @@ class Client:
             ClientError: Unreachable or refused.
         """
         try:
-            self._control = await connect(self._uris[0], additional_headers=self._headers, compression=None)
-            self._audio = await connect(self._uris[1], additional_headers=self._headers, compression=None)
-            self.connected = json.loads(await asyncio.wait_for(self._control.recv(), self._wait))
-        except (OSError, WebSocketException) as error:
+            for uri in self._uris:
+                if not uri.startswith(("ws://", "wss://")):
+                    raise ClientError("bad_address", f"{uri}: an address begins with ws:// or wss://.")
+            self._control = await self._connect(self._uris[0])
+            self._audio = await self._connect(self._uris[1])
+            self.connected = await self._greeting(self._control)
+        except ClientError:
             await self.close()
-            raise self._explain(error) from error
+            raise
         self._listeners = [
             asyncio.create_task(self._listen(self._control)),
             asyncio.create_task(self._listen_for_errors(self._audio)),
         ]
 
-    def _explain(self, error: Exception) -> ClientError:
-        if isinstance(error, InvalidStatus):
-            return _refused(error)
-        if isinstance(error, TimeoutError):
-            return ClientError("timeout", "The daemon does not answer.")
-        addresses = " and ".join(uri.partition("?")[0] for uri in self._uris)
-        return ClientError("unreachable", f"No daemon answers at {addresses}.")
+    async def _connect(self, uri: str) -> ClientConnection:
+        address = uri.partition("?")[0]
+        try:
+            return await connect(uri, additional_headers=self._headers, compression=None)
+        except InvalidStatus as error:
+            raise _refused(error) from error
+        except InvalidHandshake as error:
+            raise ClientError("unreachable", f"What answers at {address} is no hotmic daemon.") from error
+        except (OSError, WebSocketException) as error:
+            raise ClientError("unreachable", f"No daemon answers at {address}.") from error
+
+    async def _greeting(self, socket: ClientConnection) -> Event:
+        try:
+            return _parse(await asyncio.wait_for(socket.recv(), min(self._wait, GREETING_WAIT)))
+        except TimeoutError as error:
+            address = self._uris[0].partition("?")[0]
+            raise ClientError("timeout", f"No greeting came from {address}: is that the control socket?") from error
+        except ConnectionClosed as error:
+            raise _gone(error) from error
 
     async def close(self) -> None:
         """Disconnect."""
@@ -321,6 +339,16 @@ def _with_query(uri: str, **fields: str | None) -> str:
     parts = urlsplit(uri)
     path, query = parts.path or "/", "&".join(q for q in (parts.query, given) if q)
     return urlunsplit(parts._replace(path=path, query=query))
+
+
+def _parse(frame: str | bytes) -> Event:
+    try:
+        event = json.loads(frame)
+    except ValueError as error:
+        raise ClientError("unreachable", "What answers is no hotmic daemon.") from error
+    if not isinstance(event, dict):
+        raise ClientError("unreachable", "What answers is no hotmic daemon.")
+    return event
 
 
 def _refused(error: InvalidStatus) -> ClientError:

@@ -60,6 +60,7 @@ class Daemon:
         registry = Registry.load(path)
         self._registry_file = RegistryFile(path, registry)
         self.default_model = registry.get(settings.model or registry.default).id
+        check_language(settings.language, registry.get(self.default_model))
         self.access = Access(
             host=settings.host,
             tokens=Tokens.load(settings.tokens) if settings.tokens else Tokens({}),
@@ -184,7 +185,8 @@ class Daemon:
                 if "cpu" not in self.runner.warnings:
                     self.runner.warn("cpu", f"Using CPU (consider GPU for better performance). {model.reason}".strip())
             elif model.state in ("failed", "unavailable"):
-                self.runner.warn("model_failed", f"The model '{model.model_id}' is {model.state}: {model.reason}")
+                what = "could not be loaded" if model.state == "failed" else "keeps crashing and is given up"
+                self.runner.warn("model_failed", f"The model '{model.model_id}' {what}: {model.reason}")
 
     async def _watch_registry(self) -> None:
         while True:
@@ -198,6 +200,17 @@ class Daemon:
                 case ConfigError():
                     log.error("models.yaml was edited and cannot be used; the old one stays.", reason=change.message)
                     self.control.announce_models(problem=change.message)
+
+
+def check_language(language: str | None, spec: ModelSpec) -> None:
+    """Refuse a language that a model does not know.
+
+    Raises:
+        ConfigError: It is not among those of its entry in the registry.
+    """
+    if language is not None and "multilingual" not in spec.languages and language not in spec.languages:
+        known = ", ".join(spec.languages)
+        raise ConfigError(f"language: {spec.id} does not know {language!r}, only {known}.", key="language")
 
 
 def build_pool(settings: Settings, registry: Registry, *, on_change: Callable[[], None]) -> LocalPool:

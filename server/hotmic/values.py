@@ -104,6 +104,7 @@ class Capabilities(Value, frozen=True, kw_only=True):
     streaming: bool = False
     word_times: bool = True
     languages: tuple[str, ...] = ()
+    """Codes; empty where any will do."""
     tasks: tuple[Task, ...] = ("transcribe",)
     max_window: float = 30.0
     """Longest window one decode covers, in seconds."""

@@ -6,7 +6,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hotmic.bench.report import capacity_sentences, capacity_table, environment, live_table, mapping_table
+from hotmic.bench.report import (
+    capacity_sentences,
+    capacity_table,
+    engine_sentences,
+    engine_table,
+    environment,
+    frontend_table,
+    live_table,
+)
 
 TIMES = {"count": 9, "mean": 0.2, "p50": 0.1, "p95": 0.25, "p99": 0.3, "max": 0.4}
 
@@ -44,15 +52,15 @@ def shown(table: Table) -> str:
 
 def test_the_table_of_a_live_run_has_a_column_for_each() -> None:
     text = shown(live_table({"runs": [run("hotmic", 16), run("lock", 16, "partial_age_s p95 2 > 1")]}))
-    assert "hotmic x 16" in text
-    assert "lock x 16" in text
+    assert "hotmic, 16 at once" in text
+    assert "lock, 16 at once" in text
     rows = {line[:30].strip(): line for line in text.splitlines()}
     assert "0.100 / 0.250 / 0.300" in rows["final after the endpoint, s"]
     assert rows["word stable after its end, s"].split()[-2:] == ["-", "-"]
-    assert "0.4 % / -" in rows["flicker stable / unstable"]
-    assert "6 for 7 (1 unheard)" in rows["finals for utterances"]
+    assert "0.4 % / -" in rows["words shown otherwise, stable"]
+    assert "7 and 6 (1 unheard)" in rows["utterances and finals"]
     assert "100 + 100" in rows["memory, MB, gateway + workers"]
-    assert "partial_age_s p95 2 > 1" in rows["broken limits"]
+    assert "partial_age_s p95 2 > 1" in rows["limits broken"]
 
 
 def test_a_sweep_is_told_in_sentences() -> None:
@@ -78,14 +86,23 @@ def test_a_sweep_is_told_in_sentences() -> None:
     assert capacity_sentences(result | {"ratio": 12.5})[-1] == "12.5 times the streams of the lock baseline."
 
 
-def test_any_mapping_becomes_a_table() -> None:
-    text = shown(mapping_table({"a": {"b": 1}, "list": [{"c": 2}, {"c": 3}], "plain": [4, 5], "turns": [{"d": 6}]}))
-    assert [line.split() for line in text.splitlines() if line.strip()] == [
-        ["a.b", "1"],
-        ["list[0].c", "2"],
-        ["list[1].c", "3"],
-        ["plain", "[4,", "5]"],
-    ]
+def test_the_engine_and_the_frontend_have_tables_of_their_own() -> None:
+    saturation = {
+        "kind": "partial",
+        "window_s": 5.0,
+        "worker_audio_s_per_s": 855.4,
+        "bare_audio_s_per_s": 967.9,
+        "share": 0.8874,
+        "share_of_cpu": 0.9326,
+    }
+    texts = {"clips": 11, "differing": 2, "word_error_rate": {"cropped": 0.01, "stock": 0.0}}
+    engine = {"saturation": [saturation], "texts": texts}
+    assert shown(engine_table(engine)).split()[-10:-4] == ["partials", "of", "5", "s", "855", "968"]
+    assert "88.7 %" in shown(engine_table(engine))
+    assert engine_sentences(engine)[0].startswith("2 of 11 clips read otherwise")
+    assert engine_sentences({"saturation": []}) == []
+    figure = {"vad": "energy", "sound": "quiet", "encoding": "json", "us_per_chunk": 90.2, "streams_per_core": 1109}
+    assert shown(frontend_table({"figures": [figure]})).split()[-5:] == ["energy", "quiet", "json", "90", "1109"]
 
 
 def test_the_environment_says_on_what() -> None:

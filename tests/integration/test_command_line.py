@@ -129,6 +129,39 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         assert f"control_port: cannot listen on 127.0.0.1:{port}" in done.stderr
 
 
+def test_an_unknown_model_or_language_is_one_sentence(tmp_path: Path) -> None:
+    for flags, sentence in (
+        (("--model", "demo-ne"), "Did you mean 'demo-en'?"),
+        (("--language", "xx"), "demo-en does not know 'xx', only en."),
+    ):
+        done = run("-m", "hotmic", "serve", *flags, "--control-port", "0", "--audio-port", "0", "--http-port", "0")
+        assert done.returncode == 2
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_subtitles_of_several_files_need_a_folder(tmp_path: Path) -> None:
+    both = [str(CLIPS / f"{name}.wav") for name in ("timer", "three_sentences")]
+    done = run("-m", "hotmic", "transcribe", *both, "-f", "srt")
+    assert done.returncode == 2
+    assert "--output" in done.stderr
+    assert run("-m", "hotmic", "transcribe", *both, "-f", "srt", "-o", str(tmp_path)).returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["three_sentences.srt", "timer.srt"]
+    (tmp_path / "nothing.wav").touch()
+    assert "The file is empty." in run("-m", "hotmic", "transcribe", str(tmp_path / "nothing.wav")).stderr
+
+
+def test_the_snippet_of_the_readme_prints_what_is_said(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    snippet = readme.partition("```python\n")[2].partition("```")[0]
+    assert "ws://localhost:8766" in snippet
+    with running_daemon(tmp_path) as daemon:
+        (tmp_path / "snippet.py").write_text(snippet.replace("ws://localhost:8766", daemon.audio), "utf-8")
+        done = run(str(tmp_path / "snippet.py"), str(CLIPS / "three_sentences.wav"))
+    assert done.stderr == ""
+    assert " ".join(done.stdout.split()) == TEXTS["three_sentences"]
+
+
 def test_the_same_program_under_three_names() -> None:
     names = (["-m", "hotmic", "--version"], [str(ROOT / "server"), "--version"])
     assert len({run(*name).stdout for name in names}) == 1

@@ -6,6 +6,7 @@ import json
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+import hotmic_client
 from hotmic_client import EVENTS_LIMIT, Client, ClientError
 
 pytestmark = pytest.mark.integration
@@ -18,6 +19,30 @@ async def talk(socket: ServerConnection) -> None:
         await socket.send(json.dumps({"type": "realtime_transcription", "text": str(number)}))
     request = json.loads(await socket.recv())
     await socket.send(json.dumps({"type": "status", "request_id": request["request_id"]}))
+
+
+async def keep_silent(socket: ServerConnection) -> None:
+    """Take a connection as the audio socket does."""
+    await socket.wait_closed()
+
+
+def test_what_is_wrong_with_an_address_is_said_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hotmic_client, "GREETING_WAIT", 0.2)
+
+    async def complaint(control: str, audio: str) -> str:
+        with pytest.raises(ClientError) as raised:
+            await Client(control, audio).open()
+        return str(raised.value)
+
+    async def main() -> None:
+        async with serve(talk, "127.0.0.1", 0) as daemon, serve(keep_silent, "127.0.0.1", 0) as silent:
+            good, audio = (f"ws://127.0.0.1:{s.sockets[0].getsockname()[1]}" for s in (daemon, silent))
+            assert "is that the control socket" in await complaint(audio, audio)
+            assert "begins with ws://" in await complaint("http://127.0.0.1:1", good)
+            missing = await complaint(good, "ws://127.0.0.1:1")
+            assert missing == "No daemon answers at ws://127.0.0.1:1/."
+
+    asyncio.run(main())
 
 
 def test_unread_events_hold_up_no_answer_and_the_newest_stay() -> None:

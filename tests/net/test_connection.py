@@ -1,6 +1,7 @@
 """A connection over a stand-in socket, in virtual time: order, limits, slow readers, tokens."""
 
 import asyncio
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from hotmic.net.connection import Connection, PeerGoneError, Services
 from hotmic.net.control import Control
 from hotmic.net.limit import Limit
 from hotmic.net.security import Access, Grant, Tokens
+from hotmic.values import Capabilities
 from net_support import EchoPool, build, overload
 
 REGISTRY = "default: echo\nmodels:\n  - {id: echo, name: Echo, type: echo, languages: [en]}\n"
@@ -36,18 +38,21 @@ class FakePeer:
         self.reads = reads
         self.sent: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None
-        self._frames: asyncio.Queue[Frame | None] = asyncio.Queue()
+        self._frames: asyncio.Queue[Frame | PeerGoneError] = asyncio.Queue()
 
     def say(self, frame: Frame | dict[str, Any]) -> None:
         self._frames.put_nowait(json.dumps(frame) if isinstance(frame, dict) else frame)
 
     def leave(self) -> None:
-        self._frames.put_nowait(None)
+        self._frames.put_nowait(PeerGoneError(said_goodbye=True))
+
+    def break_off(self) -> None:
+        self._frames.put_nowait(PeerGoneError())
 
     async def receive(self) -> Frame:
         frame = await self._frames.get()
-        if frame is None:
-            raise PeerGoneError
+        if isinstance(frame, PeerGoneError):
+            raise frame
         return frame
 
     async def send(self, frame: Frame) -> None:
@@ -71,9 +76,10 @@ class House:
     ) -> None:
         path = folder / "models.yaml"
         path.write_text(REGISTRY)
-        self.runner, self.hub = build(EchoPool())
+        self.pool = EchoPool()
+        self.runner, self.hub = build(self.pool)
         self.control = Control(
-            pool=EchoPool(),
+            pool=self.pool,
             registry=Registry.load(path),
             runner=self.runner,
             hub=self.hub,
@@ -252,6 +258,120 @@ def test_options_of_a_channel_reach_present_and_future_sessions(folder: Path) ->
             peer.leave()
         await asyncio.gather(*tasks)
         assert house.control.options_of("c") == SessionOptions(), "an empty channel is forgotten"
+
+    virtual_time.run(main())
+
+
+def test_a_language_that_the_model_does_not_know_is_refused_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        house = House(folder)
+        monkeypatch.setattr(house.pool, "capabilities", lambda _: Capabilities(languages=("en", "th")))
+        control, speaker = FakePeer(), FakePeer()
+        tasks = [house.admit(control), house.admit(speaker, speaks=True)]
+        for peer in (control, speaker):
+            peer.say({"type": "configure", "language": "th"})
+            peer.say({"type": "configure", "language": "xx"})
+        control.say({"type": "start_recording", "config": {"language": "yy"}})
+        await asyncio.sleep(0.1)
+        codes = [[m["type"] if m["type"] != "error" else m["code"] for m in p.sent] for p in (control, speaker)]
+        assert codes == [["connected", "configured", "bad_field", "bad_field"], ["configured", "bad_field"]]
+        assert "knows en, th" in speaker.sent[-1]["message"]
+        assert house.control.options_of("c").language == "th"
+        for peer in (control, speaker):
+            peer.leave()
+        await asyncio.gather(*tasks)
+
+    virtual_time.run(main())
+
+
+def numbered(seq: int) -> dict[str, Any]:
+    return {"type": "audio_chunk", "seq": seq, "data": base64.b64encode(echo.chunk(seq).tobytes()).decode()}
+
+
+def texts(peer: FakePeer) -> list[str]:
+    return [m["text"] for m in peer.sent if m["type"] == "final_transcription"]
+
+
+def test_a_broken_connection_is_resumed_and_its_finals_are_told_again(folder: Path) -> None:
+    async def main() -> None:
+        house = House(folder)
+        first, second = FakePeer(), FakePeer()
+        task = house.admit(first, speaks=True)
+        for seq in range(10):
+            first.say(numbered(seq))
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(2)
+        assert texts(first) == ["0 1 2 3 4 5 6 7 8 9"]
+        started, final = first.sent[0], next(m for m in first.sent if m["type"] == "final_transcription")
+        assert started["type"] == "recording_started"
+        for seq in range(10, 15):
+            first.say(numbered(seq))
+            await asyncio.sleep(0.1)
+        first.break_off()
+        await task
+        await asyncio.sleep(5)
+        task = house.admit(second, speaks=True)
+        before = final["event_id"] - 1
+        second.say({"type": "resume", "session_id": started["session_id"], "last_event_id": before, "request_id": 7})
+        for seq in range(12, 20):
+            second.say(numbered(seq))
+            await asyncio.sleep(0.1)
+        second.say({"type": "audio_end"})
+        await asyncio.sleep(1)
+        resumed = second.sent[0]
+        assert (resumed["type"], resumed["next_seq"], resumed["request_id"]) == ("resumed", 15, 7)
+        assert texts(second) == ["0 1 2 3 4 5 6 7 8 9", " ".join(map(str, range(10, 20)))]
+        assert [m for m in second.sent if m["type"] in ("ack", "final_transcription")][-1]["seq"] == 19
+        second.leave()
+        await task
+        assert house.runner.session_count == 0, "who says goodbye is not waited for"
+
+    virtual_time.run(main())
+
+
+def test_what_cannot_be_resumed_or_numbered_says_why(folder: Path) -> None:
+    async def main() -> None:
+        house = House(folder)
+        peer = FakePeer()
+        task = house.admit(peer, speaks=True)
+        peer.say({"type": "resume", "session_id": "nobody"})
+        peer.say({"type": "resume", "session_id": "../x"})
+        peer.say(numbered(0) | {"data": base64.b64encode(bytes(200_000)).decode()})
+        peer.say(numbered(0) | {"seq": -1})
+        peer.say(numbered(5))
+        peer.say(numbered(7))
+        peer.say({"type": "resume", "session_id": "s-1"})
+        await asyncio.sleep(0.1)
+        codes = [m["code"] for m in peer.sent if m["type"] == "error"]
+        assert codes == ["session_gone", "bad_field", "bad_field", "bad_field", "sequence_gap", "bad_field"]
+        peer.leave()
+        await task
+
+    virtual_time.run(main())
+
+
+def test_a_listener_that_comes_back_hears_what_it_missed(folder: Path) -> None:
+    async def main() -> None:
+        house = House(folder)
+        speaker, late = FakePeer(), FakePeer()
+        task = house.admit(speaker, speaks=True)
+        for word in range(2):
+            for seq in range(10):
+                speaker.say(numbered(10 * word + seq))
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(2)
+        speaker.leave()
+        await task
+        heard = [m for m in speaker.sent if m["type"] == "final_transcription"]
+        task = house.admit(late)
+        late.say({"type": "subscribe", "channel": "c", "last_event_id": heard[0]["event_id"]})
+        await asyncio.sleep(0.1)
+        assert [m["type"] for m in late.sent] == ["connected", "subscribed", "final_transcription"]
+        assert late.sent[-1] == heard[1]
+        late.leave()
+        await task
 
     virtual_time.run(main())
 

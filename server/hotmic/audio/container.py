@@ -69,6 +69,8 @@ def _open_container(source: Source) -> Iterator[Any]:
         try:
             container = av.open(file, mode="r", metadata_errors="ignore", options={"protocol_whitelist": "none"})
         except (av.FFmpegError, ValueError) as error:
+            if not isinstance(source, bytes) and not Path(source).stat().st_size:
+                raise BadAudio("The file is empty.") from error
             raise BadAudio("The file is no audio or video format that can be read.") from error
         with container:
             if not container.streams.audio:

@@ -7,7 +7,6 @@ it spreads threads, and its features are made before the clock starts.
 """
 
 import asyncio
-import os
 import statistics
 import tempfile
 import time
@@ -21,6 +20,7 @@ import numpy as np
 from hotmic.bench.bare import Bare, Load, Run
 from hotmic.bench.clip import Clip, cut_windows, error_rate
 from hotmic.bench.cpu import cpu_seconds
+from hotmic.config.cores import count_cores
 from hotmic.config.model import ComputeType, Device, ModelSpec
 from hotmic.errors import EngineFailed, UnknownModel
 from hotmic.values import SAMPLE_RATE, DecodeJob, DecodeKind, DecodeOptions, DecodeResult, Samples, Value
@@ -69,8 +69,7 @@ async def run_engine(options: EngineOptions, report: Callable[[str], None] = lam
     Raises:
         HotmicError: The model cannot be loaded, or a window cannot be decoded.
     """
-    threads = options.threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else options.threads
-    options = msgspec.structs.replace(options, threads=threads or os.cpu_count() or 1)
+    options = msgspec.structs.replace(options, threads=options.threads or count_cores())
     result: dict[str, Any] = {
         "model": options.spec.id,
         "device": options.device,

@@ -29,7 +29,8 @@ def environment() -> dict[str, Any]:
 
 def live_table(result: dict[str, Any]) -> Table:
     """Return a table of the runs of ``run_live``; seconds as p50 / p95 / p99."""
-    table = _table("", *(f"{run['server']} x {run['streams']}" for run in result["runs"]))
+    title = "s: p50 / p95 / p99"
+    table = _table(title, *(f"{run['server']}, {run['streams']} at once" for run in result["runs"]))
     for title, cell in _LIVE_ROWS:
         table.add_row(title, *(cell(run) for run in result["runs"]))
     return table
@@ -65,12 +66,39 @@ def capacity_sentences(result: dict[str, Any]) -> list[str]:
     return sentences
 
 
-def mapping_table(result: dict[str, Any]) -> Table:
-    """Return a table of any plain mapping, one row for each value in it but those that are only of use in JSON."""
-    table = _table("", "")
-    for name, value in _flat(result):
-        if not any(part.partition("[")[0] in _DETAILS for part in name.split(".")):
-            table.add_row(name, str(value))
+def engine_table(result: dict[str, Any]) -> Table:
+    """Return a table of the runs of ``run_engine``."""
+    table = _table("always full", "hotmic, audio s / s", "bare CTranslate2", "share", "share of CPU time")
+    for run in result["saturation"]:
+        table.add_row(
+            f"{run['kind']}s of {run['window_s']:g} s",
+            f"{run['worker_audio_s_per_s']:.0f}",
+            f"{run['bare_audio_s_per_s']:.0f}",
+            _percent(run["share"]),
+            _percent(run.get("share_of_cpu")),
+        )
+    return table
+
+
+def engine_sentences(result: dict[str, Any]) -> list[str]:
+    """Return what cropping the windows did to the texts, in words."""
+    texts = result.get("texts")
+    if texts is None:
+        return []
+    return [
+        f"{texts['differing']} of {texts['clips']} clips read otherwise in windows of their own length than in stock "
+        f"ones of 30 s (word error rates {_percent(texts['word_error_rate']['cropped'])} and "
+        f"{_percent(texts['word_error_rate']['stock'])})."
+    ]
+
+
+def frontend_table(result: dict[str, Any]) -> Table:
+    """Return a table of the measurements of ``run_frontend``."""
+    table = _table("voice detection", "sound", "chunks", "CPU of the gateway, us / chunk", "streams per core")
+    for run in result["figures"]:
+        table.add_row(
+            run["vad"], run["sound"], run["encoding"], f"{run['us_per_chunk']:.0f}", str(run["streams_per_core"])
+        )
     return table
 
 
@@ -103,7 +131,7 @@ def _cost(run: dict[str, Any], name: str) -> str:
 def _text(run: dict[str, Any]) -> str:
     text = run["text"]
     odd = [f"{text[name]} {name.replace('_', ' ')}" for name in ("unheard", "duplicates", "unspoken") if text[name]]
-    return f"{text['finals']} for {text['utterances']}" + (f" ({', '.join(odd)})" if odd else "")
+    return f"{text['utterances']} and {text['finals']}" + (f" ({', '.join(odd)})" if odd else "")
 
 
 _LIVE_ROWS: tuple[tuple[str, Any], ...] = (
@@ -113,27 +141,19 @@ _LIVE_ROWS: tuple[tuple[str, Any], ...] = (
     ("segment's first word after its start, s", lambda run: _times(run["first_word_after_its_start_s"])),
     ("word shown after its end, s", lambda run: _times(run["word_first_shown_after_its_end_s"])),
     ("word stable after its end, s", lambda run: _times(run["word_stable_after_its_end_s"])),
-    ("flicker stable / unstable", lambda run: " / ".join(_percent(run["flicker"][n]) for n in ("stable", "unstable"))),
+    (
+        "words shown otherwise, stable / other",
+        lambda run: " / ".join(_percent(run["flicker"][n]) for n in ("stable", "unstable")),
+    ),
     ("finals revised", lambda run: _percent(run["finals_revised"])),
     ("word error rate", lambda run: _percent(run["word_error_rate"])),
-    ("finals for utterances", _text),
-    ("finals later over the run, s", lambda run: f"{run['drift']['grown_s']:+.3f}"),
+    ("utterances and finals", _text),
+    ("finals slower at the end than at the start, s", lambda run: f"{run['drift']['grown_s']:+.3f}"),
     ("CPU s / audio s, gateway + workers", lambda run: _cost(run, "cpu_s_per_audio_s")),
     ("memory, MB, gateway + workers", lambda run: _cost(run, "resident_mb")),
-    ("sender late, s", lambda run: _times(run["sender"]["lateness_s"])),
-    ("broken limits", lambda run: "; ".join(run["broken"]) or "none"),
+    ("this sender itself was late by, s", lambda run: _times(run["sender"]["lateness_s"])),
+    ("limits broken", lambda run: "; ".join(run["broken"]) or "none"),
 )
-
-
-_DETAILS = {"environment", "bare_tried", "turns", "turns_us", "differences"}
-
-
-def _flat(value: Any, name: str = "") -> list[tuple[str, Any]]:
-    if isinstance(value, dict):
-        return [pair for key, inner in value.items() for pair in _flat(inner, f"{name}.{key}" if name else str(key))]
-    if isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
-        return [pair for place, inner in enumerate(value) for pair in _flat(inner, f"{name}[{place}]")]
-    return [(name, value)]
 
 
 def _cpu_model() -> str:

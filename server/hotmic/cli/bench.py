@@ -184,7 +184,7 @@ def engine(
 ) -> None:
     """Compare the worker, always full, with bare CTranslate2 fed the best batches."""
     from hotmic.bench.engine import EngineOptions, run_engine
-    from hotmic.bench.report import mapping_table
+    from hotmic.bench.report import engine_sentences, engine_table
     from hotmic.bench.server import ServerOptions, find_spec
     from hotmic.bench.voice import load_voices
     from hotmic.config import weight
@@ -213,7 +213,9 @@ def engine(
         )
         with _progress() as report:
             result = _run(run_engine(options, lambda what: report(what, 0.0)))
-        _finish(_with_environment("engine", result), mapping_table(result), json)
+        _finish(_with_environment("engine", result), engine_table(result), json)
+        for sentence in engine_sentences(result):
+            typer.echo(sentence)
 
 
 @bench.command()
@@ -225,13 +227,13 @@ def frontend(
 ) -> None:
     """Measure what a chunk of audio costs the gateway."""
     from hotmic.bench.frontend import FrontendOptions, run_frontend
-    from hotmic.bench.report import mapping_table
+    from hotmic.bench.report import frontend_table
 
     with _explained():
         options = FrontendOptions(streams=streams, seconds=seconds, turns=turns)
         with _progress() as report:
             result = _run(run_frontend(options, lambda what: report(what, 0.0)))
-        _finish(_with_environment("frontend", result), mapping_table(result), json)
+        _finish(_with_environment("frontend", result), frontend_table(result), json)
 
 
 def _live_options(given: dict[str, Any]) -> Any:

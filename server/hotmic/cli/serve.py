@@ -1,19 +1,23 @@
 """``hotmic serve``: run the daemon."""
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
 
-from hotmic.config.settings import Settings, load_settings
-from hotmic.errors import ConfigError, HotmicError
+from hotmic.config.settings import Settings, load_settings, unknown_variables
+from hotmic.errors import ConfigError, HotmicError, UnknownModel
 from hotmic.log import configure_log
 
 FILES = 16_384
 """Open files asked for: the default limits allow 4,096 connections on each of the two sockets."""
+
+log = structlog.get_logger(__name__)
 
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.", envvar="HOTMIC_CONFIG")]
 Models = Annotated[Path | None, typer.Option(help="The models.yaml to use.")]
@@ -49,8 +53,10 @@ def serve(
     try:
         settings = load_settings(config, **flags)
         configure_log(level=settings.log_level, file=settings.log_file, format=settings.log_format)
+        for unknown in unknown_variables(os.environ):
+            log.warning(unknown.message)
         code = run(settings)
-    except ConfigError as error:
+    except (ConfigError, UnknownModel) as error:
         typer.echo(f"hotmic: {error.message}", err=True)
         raise typer.Exit(2) from error
     except OSError as error:
@@ -102,10 +108,12 @@ async def _serve(settings: Settings) -> int:
         loading.add_done_callback(_tell_ready)
         await daemon.open_gateway(_say)
         await ended.wait()
+        log.info("Stopping: what is being said gets its final.")
         loading.cancel()
         await asyncio.gather(loading, return_exceptions=True)
     finally:
         await daemon.close()
+    log.info("Stopped.")
     return 0
 
 

@@ -14,7 +14,7 @@ from rich.progress import Progress, TaskID
 from hotmic.cli.serve import Config, Models, new_loop
 from hotmic.cli.subtitle import FORMATS
 from hotmic.config.settings import Settings, load_settings
-from hotmic.errors import HotmicError
+from hotmic.errors import ConfigError, HotmicError
 from hotmic.log import configure_log
 
 
@@ -45,6 +45,8 @@ def transcribe(
     given = locals()
     flags = {name: given[name] for name in ("models", "model", "language", "device", "compute_type", "denoise")}
     try:
+        if len(files) > 1 and format is not Format.TXT and output is None:
+            raise ConfigError(f"--output: several files as {format} need a folder to be written to.")
         settings = load_settings(config, **flags)
         configure_log(level="warning")
         with asyncio.Runner(loop_factory=new_loop()) as runner:

@@ -39,10 +39,10 @@ class Field:
         mark = (at or self.node).start_mark
         place = f"{self.file}:{mark.line + 1}:{mark.column + 1}"
         sentence = f"{place}: {self.key or 'the document'}: {problem}."
-        if allowed:
-            sentence += f" Allowed: {allowed}."
         if near:
             sentence += f" Did you mean {near!r}?"
+        if allowed:
+            sentence += f" Allowed: {allowed}."
         return ConfigError(
             sentence,
             file=self.file,

@@ -93,8 +93,8 @@ class Settings(BaseSettings):
     """Most windows decoded in one batch."""
     threads: int = Field(default=0, ge=0, le=1024)
     """CPU threads of one model; 0 takes the number of cores."""
-    language: str | None = Field(default=None, pattern=r"^[a-z]{2,8}(-[A-Za-z0-9]{2,8})*$")
-    """Language code of all sessions that do not choose; by default the model's own, or detected."""
+    language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
+    """Language code, such as `th`, of all sessions that do not choose; by default the model's own, or detected."""
     vad: VadProfile = "default"
     """Voice activity detection: `default` is an energy gate confirmed by Silero, `seed` the energy rule of old."""
     denoise: Denoise = "off"
@@ -293,7 +293,8 @@ def _complain(
         return fields[key].error(f"{fields[key].shown()!r} {problem}", allowed=allowed, near=near)
     else:
         place = key
-    message = f"{place}: {value!r} {problem}. Allowed: {allowed}." + (f" Did you mean {near!r}?" if near else "")
+    hint = f" Did you mean {near!r}?" if near else ""
+    message = f"{place}: {value!r} {problem}.{hint} Allowed: {allowed}."
     return ConfigError(message, file=place, key=key, value=value, allowed=allowed, nearest=near)
 
 

@@ -168,7 +168,7 @@ class EchoEngine:
     @property
     def capabilities(self) -> Capabilities:
         """What it can do."""
-        return Capabilities(languages=(_HEARD_LANGUAGE,), max_window=self._max_window, batch=self._batch_size)
+        return Capabilities(max_window=self._max_window, batch=self._batch_size)
 
     def warm_up(self, report: Callable[[float], None]) -> None:
         """Nothing to warm."""

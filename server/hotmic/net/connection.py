@@ -264,6 +264,7 @@ class Connection:
                 self._services.runner.receive_command(self._open_session(), command)
             case c.Configure(options=options) if self.is_speaker:
                 self.grant.require("speak")
+                self._services.control.check(options)
                 self._services.runner.receive_command(self._open_session(), command)
                 known = self._options or self._services.control.options_of(self.channel)
                 self._options = merged = merge(known, options)

@@ -13,7 +13,7 @@ from hotmic import commands as c
 from hotmic import events as e
 from hotmic.config.model import ModelSpec
 from hotmic.config.registry import Registry
-from hotmic.errors import BadField, HotmicError, UnknownModel
+from hotmic.errors import BadField, HotmicError, ModelUnavailable, UnknownModel
 from hotmic.net.hub import Hub
 from hotmic.net.runner import Runner
 from hotmic.net.security import Grant
@@ -89,6 +89,23 @@ class Control:
         """Return what a new session of a channel starts with."""
         return self._channel_options.get(channel, self._options)
 
+    def check(self, options: c.SessionOptions) -> None:
+        """Refuse options that the model that serves cannot follow.
+
+        Raises:
+            BadField: A language it does not know.
+        """
+        model_id = self._pool.current
+        if not options.language or model_id is None:
+            return
+        try:
+            known = self._pool.capabilities(model_id).languages
+        except ModelUnavailable:
+            return  # its worker is being replaced; the next one will say
+        if known and options.language not in known:
+            shown = ", ".join(known[:8]) + (" …" if len(known) > 8 else "")
+            raise BadField(f"'language': {model_id} does not know {options.language!r}; it knows {shown}.")
+
     def forget_channel(self, channel: str) -> None:
         """Drop the options of a channel nobody is in."""
         if not self._hub.has(channel) and not self._runner.in_channel(channel):
@@ -114,12 +131,14 @@ class Control:
                 asker.answer(e.StatusReported(request_id=rid, status=self.status()))
             case c.StartRecording():
                 self._require_control(asker)
+                self.check(command.config)
                 self._start(command, asker)
             case c.StopRecording():
                 self._require_control(asker)
                 self._spawn(self._stop(command, asker), asker, command)
             case c.Configure(options=options):
                 self._require_control(asker)
+                self.check(options)
                 self._configure(asker.channel, options)
                 for session_id in self._runner.in_channel(asker.channel):
                     self._runner.receive_command(session_id, command)

@@ -119,7 +119,7 @@ class Gateway:
             bound.bind((host, port))
         except OSError as error:
             bound.close()
-            raise ConfigError(f"http_port: cannot listen on {host}:{port} ({error.strerror}).") from error
+            raise ConfigError(f"http_port: cannot listen on {host}:{port}: {error.strerror}.") from error
         config = uvicorn.Config(
             self._app,
             ws="none",

@@ -2,6 +2,7 @@
 
 import asyncio
 import http
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -132,7 +133,8 @@ class Listener:
                 logger=_quiet_logger(),
             )
         except OSError as error:
-            raise ConfigError(f"{self.name}_port: cannot listen on {host}:{port} ({error.strerror}).") from error
+            why = os.strerror(error.errno) if error.errno else error.strerror or "unknown reason"
+            raise ConfigError(f"{self.name}_port: cannot listen on {host}:{port}: {why}.") from error
         bound: Any = next(iter(self._server.sockets))
         return int(bound.getsockname()[1])
 
