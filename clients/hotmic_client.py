@@ -12,9 +12,10 @@ import asyncio
 import base64
 import itertools
 import json
+import random
 import uuid
-import wave
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +24,10 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 
+from hotmic_speech import ClientError, Speech, read_wav
+
+__all__ = ("AUDIO_URI", "CONTROL_URI", "Client", "ClientError", "Event", "read_wav")
+
 CONTROL_URI = "ws://127.0.0.1:8765"
 AUDIO_URI = "ws://127.0.0.1:8766"
 CHUNK_S = 0.1
@@ -30,25 +35,21 @@ EVENTS_LIMIT = 10_000
 GREETING_WAIT = 5.0
 """Seconds; the audio socket, taken for the control socket, would never greet."""
 
+KEPT_S = 120.0
+"""Seconds of audio that are kept for a daemon that is away; then ``send_audio`` waits."""
+SEEN_LIMIT = 1024
+FATAL = (1000, 1003, 1007, 1008, 1009)
+"""Close codes after which the same again would end the same way (RFC 6455, 7.4.1)."""
+BACKOFF_S = (0.1, 5.0)
+
 Event = dict[str, Any]
-
-
-class ClientError(Exception):
-    """The daemon refused something, or cannot be reached.
-
-    Args:
-        code: The daemon's stable code, or the client's own: ``unreachable``, ``closed``, ``timeout``, ``bad_address``,
-            ``bad_file``.
-        message: One sentence.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Client:
     """One speaker and controller.
+
+    A connection that breaks is made again: ``events`` tells ``reconnecting`` and ``reconnected``, what was said and not
+    told yet is said again, finals that were missed are told, and none is told twice.
 
     Args:
         control: Address of the control socket.
@@ -56,6 +57,7 @@ class Client:
         token: Bearer token, where the daemon wants one.
         channel: Who hears this speaker.
         wait: Seconds to wait for the answer to a request.
+        patience: Seconds to try to reconnect; 0 ends with the first broken connection, and chunks are not numbered.
 
     ``dropped`` counts the events that were lost because ``events`` was not read.
     """
@@ -68,13 +70,22 @@ class Client:
         token: str | None = None,
         channel: str | None = None,
         wait: float = 30.0,
+        patience: float = 60.0,
     ) -> None:
         self.connected: Event = {}
         self.dropped = 0
-        self.session = f"client-{uuid.uuid4().hex[:12]}"
+        self.session = self._name = f"client-{uuid.uuid4().hex[:12]}"
         self._uris = [_with_query(control, channel=channel), _with_query(audio, channel=channel, session=self.session)]
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._wait = wait
+        self._wait, self._patience = wait, patience
+        self._channel = channel or "default"
+        self._speech = Speech()
+        self._options: Event = {}
+        self._order = asyncio.Lock()
+        self._room = asyncio.Event()
+        self._last_event_id: int | None = None
+        self._seen: deque[int] = deque(maxlen=SEEN_LIMIT)
+        self._failure: ClientError | None = None
         self._control: ClientConnection | None = None
         self._audio: ClientConnection | None = None
         self._numbers = itertools.count(1)
@@ -108,8 +119,8 @@ class Client:
             await self.close()
             raise
         self._listeners = [
-            asyncio.create_task(self._listen(self._control)),
-            asyncio.create_task(self._listen_for_errors(self._audio)),
+            asyncio.create_task(self._keep_up(self._hear_control, self._reopen_control, "control")),
+            asyncio.create_task(self._keep_up(self._hear_audio, self._reopen_audio, "audio")),
         ]
 
     async def _connect(self, uri: str) -> ClientConnection:
@@ -189,7 +200,9 @@ class Client:
 
     async def configure(self, **options: Any) -> Event:
         """Set options of the channel's sessions: language, task, vad, denoise, hotwords, prompt, beam."""
-        return await self.request("configure", until="configured", **options)
+        answer = await self.request("configure", until="configured", **options)
+        self._options |= options
+        return answer
 
     async def start_recording(self, **config: Any) -> Event:
         """Start recording on the channel."""
@@ -202,11 +215,26 @@ class Client:
     # audio
 
     async def send_audio(self, pcm16: bytes, *, sample_rate: int = 16_000, as_json: bool = False) -> None:
-        """Send mono PCM16, at 16 kHz as it is, otherwise or with ``as_json`` in a JSON message.
+        """Send mono PCM16; while the daemon is away, keep it for later.
+
+        Args:
+            pcm16: At most a second or so; the daemon takes up to 128 KiB in one chunk.
+            sample_rate: Hertz.
+            as_json: Whether chunks that are not numbered travel in JSON at 16 kHz too.
 
         Raises:
-            ClientError: The connection is gone.
+            ClientError: The connection is gone, and ``patience`` is over.
         """
+        if not self._patience:
+            await self._send_unnumbered(pcm16, sample_rate, as_json=as_json)
+            return
+        while self._speech.kept_s > KEPT_S and self._failure is None:
+            self._room.clear()
+            await self._room.wait()
+        async with self._order:
+            await self._say(self._speech.add(pcm16, sample_rate))
+
+    async def _send_unnumbered(self, pcm16: bytes, sample_rate: int, *, as_json: bool) -> None:
         if sample_rate == 16_000 and not as_json:
             await self._send(self._audio, pcm16)
             return
@@ -215,7 +243,19 @@ class Client:
 
     async def end_audio(self) -> None:
         """Say that the speaker is done."""
-        await self._send(self._audio, json.dumps({"type": "audio_end"}))
+        async with self._order:
+            self._speech.is_ending = True
+            await self._say(json.dumps({"type": "audio_end"}))
+
+    async def _say(self, frame: str) -> None:
+        """Send a frame that is said again after a broken connection."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            await self._send(self._audio, frame)
+        except ClientError:
+            if not self._patience:
+                raise
 
     async def events(self) -> AsyncIterator[Event]:
         """Yield what the channel hears, transcripts among it, until the connection ends.
@@ -243,7 +283,7 @@ class Client:
         speaking = asyncio.create_task(self._speak(pcm, rate, speed))
         try:
             async for event in self.events():
-                if event.get("session_id", self.session) != self.session:
+                if not self.is_own(event):
                     continue
                 yield event
                 if event["type"] == "recording_stopped":
@@ -269,34 +309,133 @@ class Client:
         except ConnectionClosed as error:
             raise _gone(error) from error
 
-    async def _listen(self, socket: ClientConnection) -> None:
-        """Sort what the control socket hears: answers to whoever asked, the rest to ``events``."""
+    # connections that come back
+
+    async def _keep_up(
+        self, hear: Callable[[], Awaitable[None]], reopen: Callable[[], Awaitable[None]], name: str
+    ) -> None:
+        """Listen on a socket, and open it again whenever it breaks."""
         try:
-            async for frame in socket:
-                event = json.loads(frame)
-                waiting = self._answers.get(str(event.get("request_id")))
-                if waiting is not None:
-                    waiting.put_nowait(event)
-                else:
-                    self._keep(event)
-            raise ClientError("closed", "The daemon closed the connection.")
-        except ConnectionClosed as error:
-            self._tell_all(_gone(error))
+            while True:
+                broken = await self._until_broken(hear)
+                self._keep({"type": "reconnecting", "socket": name, "message": str(broken)})
+                await self._reopen(reopen)
+                self._keep({"type": "reconnected", "socket": name})
         except ClientError as error:
+            self._failure = error
+            self._room.set()
             self._tell_all(error)
 
-    async def _listen_for_errors(self, socket: ClientConnection) -> None:
-        """Read the audio socket: transcripts are heard on the other one, errors about the audio only here."""
+    async def _until_broken(self, hear: Callable[[], Awaitable[None]]) -> ClientError:
         try:
-            async for frame in socket:
-                event = json.loads(frame)
-                if event["type"] == "error":
-                    self._keep(event)
-            raise ClientError("closed", "The daemon closed the connection.")
+            await hear()
         except ConnectionClosed as error:
-            self._tell_all(_gone(error))
-        except ClientError as error:
-            self._tell_all(error)
+            code = error.rcvd.code if error.rcvd else 1006
+            if code in FATAL or not self._patience:
+                raise _gone(error) from error
+            return _gone(error)
+        raise ClientError("closed", "The daemon closed the connection.")
+
+    async def _reopen(self, reopen: Callable[[], Awaitable[None]]) -> None:
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + self._patience, BACKOFF_S[0]
+        while True:
+            try:
+                await reopen()
+                return
+            except (ClientError, ConnectionClosed) as error:
+                failure = error if isinstance(error, ClientError) else _gone(error)
+                if failure.code not in ("unreachable", "closed", "timeout", "shutting_down", "overloaded"):
+                    raise failure from error
+                if loop.time() + pause > deadline:
+                    raise failure from error
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, BACKOFF_S[1])
+
+    async def _reopen_control(self) -> None:
+        for answers in self._answers.values():
+            answers.put_nowait({"type": "error", "code": "closed", "message": "The connection broke; ask again."})
+        self._control = await self._connect(self._uris[0])
+        self.connected = await self._greeting(self._control)
+        if self._last_event_id is not None:
+            missed = {"type": "subscribe", "channel": self._channel, "last_event_id": self._last_event_id}
+            await self._control.send(json.dumps(missed))
+
+    async def _reopen_audio(self) -> None:
+        async with self._order:
+            socket = await self._connect(self._uris[1])
+            begin = await self._resume(socket)
+            if self._options:
+                await socket.send(json.dumps({"type": "configure"} | self._options))
+            for frame in self._speech.frames(begin=begin):
+                await socket.send(frame)
+            if self._speech.is_ending:
+                await socket.send(json.dumps({"type": "audio_end"}))
+            self._audio = socket
+
+    async def _resume(self, socket: ClientConnection) -> int:
+        """Ask for the session back; return the first chunk to send, which is any where the session is gone."""
+        await socket.send(json.dumps({"type": "resume", "session_id": self.session}))
+        while True:
+            event = _parse(await asyncio.wait_for(socket.recv(), self._wait))
+            match event:
+                case {"type": "resumed", "next_seq": next_seq}:
+                    return int(next_seq)
+                case {"type": "error", "code": "session_gone"}:
+                    return 0
+                case {"type": "error", "code": code, "message": message}:
+                    raise ClientError(code, message)
+                case _:
+                    self._learn(event)
+
+    # hearing
+
+    def is_own(self, event: Event) -> bool:
+        """Return whether an event is of this client's own speech, or of no session at all."""
+        name = event.get("session_id", self.session)
+        return bool(name == self.session or name.startswith(f"{self._name}-"))
+
+    def _learn(self, event: Event) -> None:
+        """Take what an event says about the own session: its id, what is settled, whether all of it was told."""
+        if "session_id" not in event or not self.is_own(event):
+            return
+        self.session = event["session_id"]
+        if event.get("seq") is not None:
+            self._speech.settle(event["seq"])
+            self._room.set()
+        if event["type"] == "recording_stopped":
+            self._speech.is_ending = False
+
+    async def _hear_control(self) -> None:
+        """Sort what the control socket hears: answers to whoever asked, the rest to ``events``."""
+        assert self._control is not None
+        async for frame in self._control:
+            event = _parse(frame)
+            waiting = self._answers.get(str(event.get("request_id")))
+            if waiting is not None:
+                waiting.put_nowait(event)
+            elif self._is_new(event):
+                self._learn(event)
+                self._keep(event)
+
+    def _is_new(self, event: Event) -> bool:
+        number = event.get("event_id")
+        if number is None:
+            return True
+        if number in self._seen:
+            return False
+        self._seen.append(number)
+        self._last_event_id = number
+        return True
+
+    async def _hear_audio(self) -> None:
+        """Read the audio socket: transcripts are heard on the other one, errors about the audio only here."""
+        assert self._audio is not None
+        async for frame in self._audio:
+            event = _parse(frame)
+            self._learn(event)
+            if event["type"] == "error":
+                self._keep(event)
 
     def _tell_all(self, error: ClientError) -> None:
         for answers in self._answers.values():
@@ -309,29 +448,6 @@ class Client:
             self._events.get_nowait()
             self.dropped += 1
         self._events.put_nowait(event)
-
-
-def read_wav(path: str | Path) -> tuple[int, bytes]:
-    """Return the sample rate and the mono PCM16 of a WAV file.
-
-    Raises:
-        ClientError: It is none.
-    """
-    try:
-        with wave.open(str(path), "rb") as file:
-            rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
-            pcm = file.readframes(file.getnframes())
-    except (OSError, wave.Error, EOFError) as error:
-        raise ClientError(
-            "bad_file", f"{path} is no readable PCM WAV file; other formats: hotmic transcribe {path}"
-        ) from error
-    if width != 2:
-        raise ClientError("bad_file", f"{path} has {8 * width} bits per sample, not 16: hotmic transcribe {path}")
-    if channels == 1:
-        return rate, pcm
-    samples = memoryview(pcm).cast("h")
-    mono = [sum(samples[i : i + channels]) // channels for i in range(0, len(samples), channels)]
-    return rate, b"".join(value.to_bytes(2, "little", signed=True) for value in mono)
 
 
 def _with_query(uri: str, **fields: str | None) -> str:

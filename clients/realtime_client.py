@@ -43,6 +43,9 @@ class Captions:
         elif event["type"] == "final_transcription":
             self._rewrite("")
             print(event["text"], flush=True)
+        elif event["type"] in ("reconnecting", "reconnected"):
+            self._rewrite("")
+            print(f"{event['type']} ({event['socket']})", file=sys.stderr, flush=True)
         elif event["type"] in ("error", "warning"):
             self._rewrite("")
             print(f"{event['type']}: {event['message']} ({event['code']})", file=sys.stderr, flush=True)
@@ -207,7 +210,7 @@ async def transcribe_microphone(client: Client, device: str) -> AsyncIterator[Ev
         ended = asyncio.create_task(end_on_interrupt(client, speaking))
         try:
             async for event in client.events():
-                if event.get("session_id", client.session) != client.session:
+                if not client.is_own(event):
                     continue
                 yield event
                 if ended.done() and event["type"] == "recording_stopped":

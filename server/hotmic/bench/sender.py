@@ -63,7 +63,12 @@ class _Stream:
     def __init__(self, target: Target, voice: Voice, record: Record) -> None:
         self._target, self._voice, self._record = target, voice, record
         self._client = Client(
-            target.control, target.audio, token=target.token, channel=f"bench-{record.number}", wait=target.drain
+            target.control,
+            target.audio,
+            token=target.token,
+            channel=f"bench-{record.number}",
+            wait=target.drain,
+            patience=0,
         )
         self._start = 0.0
 

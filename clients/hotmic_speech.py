@@ -1,0 +1,74 @@
+"""What a client says: a WAV file read, and numbered chunks that are kept until the daemon has told their text."""
+
+import base64
+import json
+import wave
+from collections import deque
+from pathlib import Path
+
+
+class ClientError(Exception):
+    """The daemon refused something, or cannot be reached.
+
+    Args:
+        code: The daemon's stable code, or the client's own: ``unreachable``, ``closed``, ``timeout``, ``bad_address``,
+            ``bad_file``.
+        message: One sentence.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Speech:
+    """What was said and may have to be said again: numbered chunks, oldest first."""
+
+    def __init__(self) -> None:
+        self.kept_s = 0.0
+        self.is_ending = False
+        """Whether the end of the audio was said and the daemon has not told all of it."""
+        self._next_seq = 0
+        self._kept: deque[tuple[int, float, str]] = deque()
+
+    def add(self, pcm16: bytes, sample_rate: int) -> str:
+        """Number a chunk and return its frame."""
+        data = base64.b64encode(pcm16).decode()
+        chunk = {"type": "audio_chunk", "seq": self._next_seq, "data": data, "sample_rate": sample_rate}
+        frame, seconds = json.dumps(chunk), len(pcm16) / 2 / sample_rate
+        self._kept.append((self._next_seq, seconds, frame))
+        self.kept_s += seconds
+        self._next_seq += 1
+        return frame
+
+    def settle(self, seq: int) -> None:
+        """Forget everything up to a chunk: its text was told."""
+        while self._kept and self._kept[0][0] <= seq:
+            self.kept_s -= self._kept.popleft()[1]
+
+    def frames(self, *, begin: int) -> list[str]:
+        """Return what is kept from a chunk on."""
+        return [frame for seq, _, frame in self._kept if seq >= begin]
+
+
+def read_wav(path: str | Path) -> tuple[int, bytes]:
+    """Return the sample rate and the mono PCM16 of a WAV file.
+
+    Raises:
+        ClientError: It is none.
+    """
+    try:
+        with wave.open(str(path), "rb") as file:
+            rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+            pcm = file.readframes(file.getnframes())
+    except (OSError, wave.Error, EOFError) as error:
+        raise ClientError(
+            "bad_file", f"{path} is no readable PCM WAV file; other formats: hotmic transcribe {path}"
+        ) from error
+    if width != 2:
+        raise ClientError("bad_file", f"{path} has {8 * width} bits per sample, not 16: hotmic transcribe {path}")
+    if channels == 1:
+        return rate, pcm
+    samples = memoryview(pcm).cast("h")
+    mono = [sum(samples[i : i + channels]) // channels for i in range(0, len(samples), channels)]
+    return rate, b"".join(value.to_bytes(2, "little", signed=True) for value in mono)
