@@ -81,6 +81,8 @@ class DecodeResult(Value, frozen=True, kw_only=True):
     """What the engine says about one window. Word times count seconds from the start of the window."""
 
     job_id: str
+    model_id: str = ""
+    """Which model was asked; the runner's to fill in."""
     text: str = ""
     words: tuple[Word, ...] = ()
     language: str = ""

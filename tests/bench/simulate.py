@@ -3,7 +3,7 @@
 python tests/bench/simulate.py            writes tests/bench/results/simulation.json and docs/images/scheduler.svg
 python tests/bench/simulate.py --quick    a tenth of the speakers, printed only
 
-The devices are models (``hotmic/scheduler/device.py``); the scheduler and its admission are the real ones.
+The devices are models (``hotmic/bench/device.py``); the scheduler and its admission are the real ones.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
+from hotmic.bench.device import BUNDLED, GPU
+from hotmic.bench.simulation import Report, Scenario, knee, simulate
 from hotmic.scheduler.capacity import PARTIAL_SHARE
-from hotmic.scheduler.device import BUNDLED, GPU
-from hotmic.scheduler.simulation import Report, Scenario, knee, simulate
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "tests" / "bench" / "results" / "simulation.json"

@@ -7,10 +7,11 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import time
 import wave
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -88,6 +89,10 @@ def with_silence(clip: str, folder: Path) -> Path:
     return path
 
 
+def sentences_of(clip: str) -> list[str]:
+    return list(json.loads((CLIPS / "clips.json").read_text())[clip]["sentences"])
+
+
 def text_of(clip: str = CLIP) -> str:
     return str(json.loads((CLIPS / "clips.json").read_text())[clip]["text"])
 
@@ -98,6 +103,81 @@ def free_ports(count: int) -> list[int]:
     for one in sockets:
         one.close()
     return ports
+
+
+def fixed_ports() -> list[str]:
+    """Return flags for ports that a daemon after the first can have again."""
+    names = ("--control-port", "--audio-port", "--http-port")
+    return [word for pair in zip(names, map(str, free_ports(3)), strict=True) for word in pair]
+
+
+def kill(daemon: RunningDaemon) -> None:
+    """End it without a goodbye."""
+    daemon.process.kill()
+    daemon.process.wait()
+
+
+class Proxy:
+    """A port before one of the daemon's that breaks its connections on demand.
+
+    Args:
+        target: URL of the daemon's port.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = urlsplit(target)
+        (self._port,) = free_ports(1)
+        self.address = f"ws://127.0.0.1:{self._port}"
+        self._listener: socket.socket | None = None
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+
+    def __enter__(self) -> "Proxy":
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Take connections."""
+        self._listener = socket.create_server(("127.0.0.1", self._port))
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def close(self) -> None:
+        """Break every connection and take no more."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        for side in (side for pair in self._pairs for side in pair):
+            with suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+        self._pairs.clear()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection((self._target.hostname, self._target.port))
+                self._pairs.append((near, far))
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _carry(source: socket.socket, sink: socket.socket) -> None:
+        with source, suppress(OSError):
+            while data := source.recv(65_536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_RDWR)
+
+
+def use(page: Page, **addresses: str) -> None:
+    """Connect to other addresses than the page would of itself."""
+    page.locator("#connection summary").click()
+    for name, address in addresses.items():
+        page.locator(f"#{name}").fill(address)
+    page.get_by_role("button", name="Apply and connect").click()
+    expect(page.locator("#state")).to_have_attribute("data-state", "connected")
 
 
 def say(page: Page) -> None:
@@ -316,8 +396,7 @@ def segment_of(words: list[str], glue: str) -> dict[str, object]:
 
 
 def test_the_page_says_that_the_daemon_is_gone_and_comes_back(tmp_path: Path) -> None:
-    names = ("--control-port", "--audio-port", "--http-port")
-    ports = [word for pair in zip(names, map(str, free_ports(3)), strict=True) for word in pair]
+    ports = fixed_ports()
     with running_daemon(tmp_path, *ports) as first, visiting(tmp_path, first.http) as visit:
         page = visit.page
         first.stop()
@@ -332,20 +411,199 @@ def test_the_page_says_that_the_daemon_is_gone_and_comes_back(tmp_path: Path) ->
 
 def test_sound_is_kept_while_the_connection_is_down(tmp_path: Path) -> None:
     """The daemon goes away before a word is said and is back after the last: the words come all the same."""
-    names = ("--control-port", "--audio-port", "--http-port")
-    ports = [word for pair in zip(names, map(str, free_ports(3)), strict=True) for word in pair]
+    ports = fixed_ports()
     with running_daemon(tmp_path, *ports) as first, visiting(tmp_path, first.http) as visit:
         page = visit.page
         page.get_by_role("button", name="Record").click()
         expect(page.get_by_role("button", name="Stop")).to_be_visible()
-        first.process.kill()
-        first.process.wait()
+        kill(first)
         expect(page.locator("#state")).to_have_attribute("data-state", "reconnecting")
         expect(page.locator("#clock")).to_have_text("0:04")
         with running_daemon(tmp_path, *ports):
             expect(page.locator("#finals .text")).to_have_text([text_of()])
             page.get_by_role("button", name="Stop").click()
             expect(page.get_by_role("button", name="Record")).to_be_enabled()
+
+
+@pytest.mark.parametrize("stops_first", [False, True])
+def test_a_daemon_killed_in_mid_sentence_costs_no_word(tmp_path: Path, *, stops_first: bool) -> None:
+    """Whether it is back before the speaker is done or after: every sentence stands there once."""
+    ports = fixed_ports()
+    with running_daemon(tmp_path, *ports) as first, visiting(tmp_path, first.http, clip="three_sentences") as visit:
+        page = visit.page
+        page.get_by_role("button", name="Record").click()
+        expect(page.locator("#partials .text")).to_have_text(re.compile("meeting starts"))
+        kill(first)
+        expect(page.locator("#state")).to_have_attribute("data-state", "reconnecting")
+        if stops_first:
+            expect(page.locator("#clock")).to_have_text("0:08")
+            page.get_by_role("button", name="Stop").click()
+            expect(page.get_by_role("button", name="Finishing")).to_be_visible()
+        with running_daemon(tmp_path, *ports):
+            expect(page.locator("#finals .text")).to_have_text(sentences_of("three_sentences"))
+            expect(page.locator("#state")).to_have_attribute("data-state", "connected")
+            if not stops_first:
+                page.get_by_role("button", name="Stop").click()
+            expect(page.get_by_role("button", name="Record")).to_be_enabled()
+            expect(page.locator("#finals .text")).to_have_text(sentences_of("three_sentences"))
+            expect(page.locator("#partials .text")).to_have_count(0)
+
+
+def test_a_cut_of_the_sound_costs_no_word(daemon: RunningDaemon, tmp_path: Path) -> None:
+    """The audio connection breaks in mid-sentence and stays away for a while; the page says so until it is back."""
+    with Proxy(daemon.audio) as audio, visiting(tmp_path, daemon.http, clip="three_sentences") as visit:
+        page = visit.page
+        use(page, audio=audio.address)
+        page.get_by_role("button", name="Record").click()
+        expect(page.locator("#partials .text")).to_have_text(re.compile("meeting starts"))
+        audio.close()
+        expect(page.locator("#state")).to_have_attribute("data-state", "reconnecting")
+        expect(page.get_by_role("alert")).to_contain_text("The connection for the sound is lost")
+        audio.open()
+        expect(page.locator("#state")).to_have_attribute("data-state", "connected")
+        expect(page.get_by_role("alert")).not_to_contain_text("The connection for the sound is lost")
+        expect(page.locator("#finals .text")).to_have_text(sentences_of("three_sentences"))
+        page.get_by_role("button", name="Stop").click()
+        expect(page.get_by_role("button", name="Record")).to_be_enabled()
+        expect(page.locator("#finals .text")).to_have_text(sentences_of("three_sentences"))
+        expect(page.locator("#partials .text")).to_have_count(0)
+
+
+def test_a_listener_that_was_cut_is_told_what_it_missed(daemon: RunningDaemon, tmp_path: Path) -> None:
+    with Proxy(daemon.control) as control, visiting(tmp_path, f"{daemon.http}?channel=missed") as visit:
+        listener = visit.page.context.new_page()
+        listener.goto(f"{daemon.http}?channel=missed")
+        use(listener, control=control.address)
+        expect(listener.locator("#state")).to_have_attribute("data-state", "connected")
+        control.close()
+        expect(listener.locator("#state")).to_have_attribute("data-state", "reconnecting")
+        say(visit.page)
+        expect(listener.locator("#finals .text")).to_have_count(0)
+        control.open()
+        expect(listener.locator("#finals .text")).to_have_text([text_of()])
+        late = visit.page.context.new_page()
+        late.goto(f"{daemon.http}?channel=missed")
+        expect(late.locator("#serving")).to_contain_text("Demo English")
+        expect(late.locator("#finals .text")).to_have_count(0)
+
+
+SPEAKER = """async () => {
+  const made = [];
+  hotmic.Socket = class extends EventTarget {
+    said = []; waitingBytes = 0; isClosed = false;
+    constructor(address) { super(); this.address = address; made.push(this); }
+    open() { this.name = this.address(); }
+    close() { this.isClosed = true; }
+    say(message) { this.said.push(message); }
+    hear(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
+    tell(message) { this.hear("message", message); }
+  };
+  hotmic.Recorder = class extends EventTarget {
+    sampleRate = 8000;
+    async open() { globalThis.recorder = this; }
+    async close() {}
+  };
+  const script = document.createElement("script");
+  script.src = "speaker.js";
+  await new Promise((resolve) => { script.onload = resolve; document.head.append(script); });
+  const speaker = new hotmic.Speaker();
+  const problems = [];
+  speaker.addEventListener("problem", (event) => problems.push(event.detail));
+  await speaker.start({ address: ({ session }) => session, token: "", catchUp: () => ({ type: "subscribe" }) });
+  const speak = (seconds) => {
+    for (let i = 0; i < seconds; i += 1) {
+      recorder.dispatchEvent(new CustomEvent("chunk", { detail: { pcm: new ArrayBuffer(16_000), peak: 0 } }));
+    }
+  };
+  const seqs = (socket) => socket.said.filter((m) => m.type === "audio_chunk").map((m) => m.seq);
+  const kinds = (socket) => [...new Set(socket.said.map((m) => m.type))];
+  return await (SCENE)({ made, speaker, problems, speak, seqs, kinds });
+}"""
+"""A speaker whose microphone and socket are played by the scene."""
+
+
+def play(page: Page, scene: str) -> object:
+    return page.evaluate(SPEAKER.replace("SCENE", scene))
+
+
+def test_what_is_settled_is_not_sent_again(daemon: RunningDaemon, tmp_path: Path) -> None:
+    with visiting(tmp_path, daemon.http) as visit:
+        result = play(
+            visit.page,
+            """async ({ made: [socket], made, speaker, speak, seqs, kinds }) => {
+              socket.hear("open");
+              speak(6);
+              const session = socket.name;
+              socket.tell({ type: "ack", session_id: session, seq: 0 });
+              speaker.settle({ type: "final_transcription", session_id: session, seq: 2 });
+              speaker.settle({ type: "final_transcription", session_id: "another", seq: 5 });
+              socket.hear("down");
+              const wasCut = speaker.isCut;
+              speak(1);
+              socket.open();
+              const heard = socket.said.length;
+              socket.hear("open");
+              const greeting = socket.said.slice(heard);
+              socket.tell({ type: "error", code: "session_gone" });
+              await speaker.stop();
+              const ends = () => socket.said.filter((m) => m.type === "audio_end").length;
+              const once = ends();
+              socket.hear("down");
+              socket.open();
+              socket.hear("open");
+              socket.tell({ type: "resumed", next_seq: 6 });
+              const twice = ends();
+              speaker.finish(session);
+              const early = speaker.state;
+              speaker.finish(socket.said.findLast((m) => m.type === "resume").session_id);
+              return { greeting, seqs: seqs(socket), wasCut, isCut: speaker.isCut, once, twice, early,
+                state: speaker.state, sockets: made.length, resumed: greeting[1].session_id === session };
+            }""",
+        )
+    assert isinstance(result, dict)
+    assert [m["type"] for m in result.pop("greeting")] == ["subscribe", "resume"]
+    assert result == {
+        "seqs": [0, 1, 2, 3, 4, 5, 3, 4, 5, 6, 6],
+        "wasCut": True,
+        "isCut": False,
+        "once": 1,
+        "twice": 2,
+        "early": "finishing",
+        "state": "idle",
+        "sockets": 1,
+        "resumed": True,
+    }
+
+
+def test_two_minutes_are_kept_and_the_loss_is_said_once(daemon: RunningDaemon, tmp_path: Path) -> None:
+    with visiting(tmp_path, daemon.http) as visit:
+        result = play(
+            visit.page,
+            """async ({ made, problems, speak, seqs }) => {
+              const [first] = made;
+              first.hear("open");
+              speak(10);
+              first.hear("down");
+              speak(110);
+              const before = problems.length;
+              speak(30);
+              first.open();
+              first.hear("open");
+              first.tell({ type: "resumed", next_seq: 10 });
+              const [, second] = made;
+              second.hear("open");
+              return { before, problems: problems.length, closed: first.isClosed, again: seqs(second),
+                kinds: [...new Set(second.said.map((m) => m.type))], isOther: second.name !== first.name };
+            }""",
+        )
+    assert result == {
+        "before": 0,
+        "problems": 1,
+        "closed": True,
+        "again": list(range(30, 150)),
+        "kinds": ["audio_chunk"],
+        "isOther": True,
+    }
 
 
 def test_a_token_is_asked_for_and_taken(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from hotmic.values import DecodeJob
-from hotmic.worker.arena import SLOT_BYTES, Arena, create_arena
+from hotmic.worker.arena import ROW_BYTES, Arena, create_arena
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memfd")
 Build = Callable[..., DecodeJob]
@@ -17,7 +17,7 @@ Build = Callable[..., DecodeJob]
 @pytest.fixture
 def sides() -> Iterator[tuple[Arena, Arena]]:
     """The same two slots as both processes see them."""
-    created = create_arena(2)
+    created = create_arena(2, 4)
     assert created is not None
     near, descriptor = created
     far = Arena(os.dup(descriptor), 2)
@@ -52,12 +52,12 @@ def test_a_slot_is_taken_until_it_is_released(sides: tuple[Arena, Arena], job: B
 
 def test_what_does_not_fit_stays_outside(sides: tuple[Arena, Arena], job: Build) -> None:
     near, _ = sides
-    half = bytes(SLOT_BYTES // 2)
-    assert near.write([job(half), job(half), job(b"ab")]) is None
+    half = bytes(2 * ROW_BYTES)
+    assert near.write([job(half), job(half), job(bytes(100_000))]) is None
     assert near.write([job(half), job(half)]) is not None
 
 
 def test_a_closed_arena_takes_nothing(sides: tuple[Arena, Arena], job: Build) -> None:
     near, _ = sides
     near.close()
-    assert near.write([job(b"ab")]) is None
+    assert near.write([job(bytes(100_000))]) is None

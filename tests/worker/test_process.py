@@ -82,7 +82,7 @@ def test_audio_of_a_batch_that_nobody_waits_for_is_left_alone(start: Callable[..
 
 def test_a_batch_larger_than_the_shared_memory_is_decoded(start: Callable[..., Start], job: Build) -> None:
     async def test(worker: WorkerProcess) -> None:
-        rows = arena.SLOT_BYTES // (280 * 3200) + 2
+        rows = start().batch_size * arena.ROW_BYTES // (280 * 3200) + 2
         jobs = [job(echo.speech(280, first=n).tobytes(), str(n)) for n in range(rows)]
         results = await worker.decode(jobs)
         assert [r.text.split()[0] for r in results] == [str(n) for n in range(rows)]

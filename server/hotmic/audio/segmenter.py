@@ -111,6 +111,11 @@ class Segmenter:
         return self._start
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether no segment is open and nothing was heard that may become one."""
+        return self._start is None and not self._probabilities
+
+    @property
     def keep_from(self) -> int:
         """Every boundary still to come lies at or after this position: audio before it is settled."""
         if self._start is not None:

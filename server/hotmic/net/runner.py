@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import msgspec
 import structlog
 
 from hotmic.commands import Command, SessionOptions, StartRecording, StopRecording
@@ -420,7 +421,8 @@ class Runner:
     async def _decode(self, batch: Batch) -> list[DecodeResult]:
         model_id = self._pool.current or ""
         try:
-            return await self._pool.decode(model_id, batch.jobs)
+            results = await self._pool.decode(model_id, batch.jobs)
+            return [msgspec.structs.replace(result, model_id=model_id) for result in results]
         except HotmicError as error:
             log.error("A batch failed.", code=error.code, reason=error.message)
             return _failed(batch, error)

@@ -72,7 +72,12 @@ class Planner:
         enough = position - segment.start >= int(self._settings.min_partial * SAMPLE_RATE)
         if due and enough and self._settings.partials:
             segment.partial_until = position
-            self._plan_partial(segment, min(position, segment.committed_until + self.max_window), cadence, now=now)
+            start = segment.committed_until
+            stop = min(position, start + self.max_window)
+            if (start, stop) != segment.asked:
+                segment.asked = (start, stop)
+                # Behind a window that is not answered yet, the text is as old as the end of what is decoded.
+                self._plan_partial(segment, stop, cadence, now=now, said_at=now - (position - stop) / SAMPLE_RATE)
 
     def plan_final(self, segment: Segment, *, now: float) -> None:
         """Settle what is left of a closed segment."""
@@ -92,12 +97,17 @@ class Planner:
         overlap = int(self._settings.window_overlap * SAMPLE_RATE)
         spans = windows(samples, max_window=self.max_window, overlap=overlap)
         last = len(spans) if segment.end is not None else len(spans) - 1
+        is_whole = segment.end is not None and len(spans) == 1
         for first, stop in spans[len(segment.windows) : last]:
             job = self._job(segment, "final", segment.start + first, segment.start + stop, now)
+            if is_whole:
+                # Of several windows the first are settled before this is known, so none of them may depend on it.
+                noise = segment.end_noise if self.options.denoise != "off" else b""
+                job = msgspec.structs.replace(job, noise=noise, speech_probability=segment.speech_probability)
             self._jobs.append(job)
             segment.windows.append(Window(segment.start + first, segment.start + stop, job.job_id))
 
-    def _plan_partial(self, segment: Segment, stop: int, cadence: float, *, now: float) -> None:
+    def _plan_partial(self, segment: Segment, stop: int, cadence: float, *, now: float, said_at: float) -> None:
         start = segment.committed_until
         job = self._job(segment, "partial", start, stop, now + cadence)
         is_long = stop - start > self._settings.trim_after * SAMPLE_RATE
@@ -109,7 +119,7 @@ class Planner:
                 word_times=self.has_word_times and (is_long or segment.policy.needs_word_times),
             )
         )
-        segment.partials[job.job_id] = Partial(start, stop, now, segment.committed)
+        segment.partials[job.job_id] = Partial(start, stop, said_at, segment.committed)
 
     def _partial_options(self) -> DecodeOptions:
         if self.options.language or not self.language:
@@ -128,7 +138,6 @@ class Planner:
             deadline=deadline,
             options=self.options,
             noise=segment.noise if self.options.denoise != "off" else b"",
-            speech_probability=segment.speech_probability,
             word_times=kind == "final",
             tenant=self.tenant,
         )

@@ -1,6 +1,7 @@
 """One stretch of speech on its way from its first sample to its final."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hotmic.policies import script
@@ -25,11 +26,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """A partial that was asked for: its audio, the text before it, and when."""
+    """A partial that was asked for: its audio, the text before it, and when its newest sample came."""
 
     start: int
     stop: int
-    asked_at: float
+    said_at: float
     previous: str = ""
 
 
@@ -55,7 +56,11 @@ class Segment:
     end: int | None = None
     ended_at: float = 0.0
     noise: bytes = b""
+    """The noise profile when speech was confirmed."""
+    end_noise: bytes = b""
+    """The noise profile when the end was confirmed."""
     speech_probability: float = 1.0
+    """Of the whole segment, known when it ends."""
     windows: list[Window] = field(default_factory=list)
     partial_until: int = 0
     partials: dict[str, Partial] = field(default_factory=dict)
@@ -64,6 +69,8 @@ class Segment:
     """Stable text whose audio partials no longer contain."""
     committed_until: int = 0
     """Where the audio of partials begins."""
+    asked: tuple[int, int] = (0, 0)
+    """The audio of the newest partial."""
 
     def __post_init__(self) -> None:
         """Partials begin where the segment does."""
@@ -94,8 +101,7 @@ class Segment:
 
     def text(self) -> tuple[str, tuple[Word, ...]]:
         """Return the joined text and words of all windows that have a result."""
-        text, words, _ = self._joined()
-        return text, words
+        return _joined(self.windows)
 
     def take_partial(self, job_id: str) -> Partial | None:
         """Return what a partial was asked for, and forget it and all older ones; ``None`` where a newer one came."""
@@ -114,10 +120,10 @@ class Segment:
             self._commit(words, partial)
 
     def commit_windows(self) -> None:
-        """Let partials begin behind the settled windows that have their text: nothing became stable for that long."""
-        text, _, stop = self._joined()
-        if stop > self.committed_until:
-            self.committed, self.committed_until = text, stop
+        """Let partials begin behind the settled windows that were answered: nothing became stable for that long."""
+        answered = list(itertools.takewhile(lambda window: window.result is not None, self.windows))
+        if answered and answered[-1].stop > self.committed_until:
+            self.committed, self.committed_until = _joined(answered)[0], answered[-1].stop
 
     def restart(self) -> None:
         """Forget what another model said about the open segment, but for what was shown as stable."""
@@ -144,14 +150,15 @@ class Segment:
         self.committed = "".join(stable[:units])
         self.committed_until = int((words[last].end + following) / 2 * SAMPLE_RATE)
 
-    def _joined(self) -> tuple[str, tuple[Word, ...], int]:
-        text, stop = "", self.start
-        words: tuple[Word, ...] = ()
-        for window in self.windows:
-            if window.result is not None and not window.result.error_code and window.result.text:
-                text, words = _join(text, words, stop, window)
-                stop = window.stop
-        return text, words, stop
+
+def _joined(windows: Iterable[Window]) -> tuple[str, tuple[Word, ...]]:
+    text, stop = "", 0
+    words: tuple[Word, ...] = ()
+    for window in windows:
+        if window.result is not None and not window.result.error_code and window.result.text:
+            text, words = _join(text, words, stop, window)
+            stop = window.stop
+    return text, words
 
 
 def _moved(words: Sequence[Word], start: int) -> tuple[Word, ...]:

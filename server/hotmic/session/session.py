@@ -106,7 +106,9 @@ class Session:
     # inputs
 
     def receive_command(self, command: Command, *, now: float) -> None:
-        """Take a command that concerns this session."""
+        """Take a command that concerns this session; one that is closed takes none."""
+        if self.state is State.CLOSED:
+            return
         match command:
             case StartRecording(config=config):
                 self._configure(config)
@@ -317,7 +319,7 @@ class Session:
 
     def _close_segment(self, boundary: SegmentEnd, *, now: float) -> None:
         segment, end = self._segments[-1], self._origin + boundary.end
-        segment.end, segment.ended_at, segment.noise = end, now, boundary.noise
+        segment.end, segment.ended_at, segment.end_noise = end, now, boundary.noise
         segment.speech_probability = boundary.speech_probability
         self._planner.plan_final(segment, now=now)
         self._tell(SpeechEnded, segment_id=segment.segment_id, start=segment.start / SAMPLE_RATE, end=end / SAMPLE_RATE)
@@ -378,8 +380,8 @@ class Session:
         self._switch_vad()
 
     def _switch_vad(self) -> None:
-        """Take up another VAD profile as soon as no segment is open."""
-        if self._vad != self._segmenter_vad and self._segmenter.open_start is None:
+        """Take up another VAD profile as soon as no segment is open and none may be about to."""
+        if self._vad != self._segmenter_vad and self._segmenter.is_quiet:
             self._segmenter, self._segmenter_vad = self._build_segmenter(self._vad), self._vad
             self._origin = self._ring.end
 
@@ -416,7 +418,7 @@ class Session:
             stable=stable,
             unstable=unstable,
             language=result.language,
-            lag=now - partial.asked_at,
+            lag=now - partial.said_at,
             cadence=self.cadence,
         )
 
@@ -453,7 +455,7 @@ class Session:
             text=text,
             words=words,
             language=results[0].language,
-            model_id=self._model_id,
+            model_id=results[0].model_id or self._model_id,
             start=segment.start / SAMPLE_RATE,
             end=(segment.end or segment.start) / SAMPLE_RATE,
             processing=sum(r.decode_s for r in results),

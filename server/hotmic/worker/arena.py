@@ -11,33 +11,34 @@ from collections.abc import Sequence
 
 import msgspec
 
-from hotmic.values import DecodeJob
+from hotmic.values import SAMPLE_RATE, DecodeJob
 
-SLOT_BYTES = 8 << 20
-"""Audio of one batch: eight rows of 30 s. Pages that were never written take no memory."""
+ROW_BYTES = 30 * SAMPLE_RATE * 2
+"""The longest window. Pages that were never written take no memory."""
 
 
 class Arena:
     """Slots for the audio of the batches that are under way.
 
     Args:
-        descriptor: An open file of at least ``slots * SLOT_BYTES`` bytes; closed once it is mapped.
-        slots: Batches that fit in together.
+        descriptor: An open file; closed once it is mapped.
+        slots: Batches that fit in together, each an equal part of the file.
     """
 
     def __init__(self, descriptor: int, slots: int) -> None:
         try:
-            self._memory = mmap.mmap(descriptor, slots * SLOT_BYTES)
+            self._slot_bytes = os.fstat(descriptor).st_size // slots
+            self._memory = mmap.mmap(descriptor, slots * self._slot_bytes)
         finally:
             os.close(descriptor)
         self._free = list(range(slots))
 
     def write(self, jobs: Sequence[DecodeJob]) -> int | None:
         """Put the jobs' audio into a free slot and return it; ``None`` when there is none or it is too small."""
-        if not self._free or sum(len(job.samples) for job in jobs) > SLOT_BYTES:
+        if not self._free or sum(len(job.samples) for job in jobs) > self._slot_bytes:
             return None
         slot = self._free.pop()
-        position = slot * SLOT_BYTES
+        position = slot * self._slot_bytes
         for job in jobs:
             end = position + len(job.samples)
             self._memory[position:end] = job.samples
@@ -53,7 +54,7 @@ class Arena:
             sizes: Bytes of each.
         """
         whole = []
-        position = slot * SLOT_BYTES
+        position = slot * self._slot_bytes
         for job, size in zip(jobs, sizes, strict=True):
             whole.append(msgspec.structs.replace(job, samples=self._memory[position : position + size]))
             position += size
@@ -69,10 +70,20 @@ class Arena:
         self._memory.close()
 
 
-def create_arena(slots: int) -> tuple[Arena, int] | None:
-    """Return an arena and a descriptor for the child to inherit, the caller's to close; ``None`` outside Linux."""
+def create_arena(slots: int, rows: int) -> tuple[Arena, int] | None:
+    """Return an arena and a descriptor for the child to inherit, the caller's to close; ``None`` outside Linux.
+
+    Args:
+        slots: Batches that fit in together.
+        rows: Windows of a batch.
+    """
     if sys.platform != "linux":
         return None
     descriptor = os.memfd_create("hotmic-audio")
-    os.ftruncate(descriptor, slots * SLOT_BYTES)
-    return Arena(os.dup(descriptor), slots), descriptor
+    try:
+        page = mmap.ALLOCATIONGRANULARITY
+        os.ftruncate(descriptor, slots * (rows * ROW_BYTES + page - 1) // page * page)
+        return Arena(os.dup(descriptor), slots), descriptor
+    except OSError:
+        os.close(descriptor)
+        raise

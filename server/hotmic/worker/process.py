@@ -81,7 +81,7 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         self._report = report
         self._loaded = loop.create_future()
-        self._process = await self._spawn()
+        self._process = await self._spawn(start.batch_size)
         self._last_seen = loop.time()
         self._tasks = [loop.create_task(work) for work in (self._read(), self._read_log(), self._watch())]
         try:
@@ -137,9 +137,9 @@ class WorkerProcess:
         await self._dead.wait()
         return self.reason
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
+    async def _spawn(self, rows: int) -> asyncio.subprocess.Process:
         command = [sys.executable, "-P", "-m", "hotmic.worker.child"]
-        shared = create_arena(MAX_IN_FLIGHT)
+        shared = create_arena(MAX_IN_FLIGHT, rows)
         inherited: tuple[int, ...] = ()
         if shared is not None:
             self._arena, descriptor = shared

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hotmic.bench.device import GPU, Device
 from hotmic.scheduler.bucket import WINDOW_BUCKETS
 from hotmic.scheduler.capacity import PARTIAL_SHARE, Capacity
-from hotmic.scheduler.device import GPU, Device
 from hotmic.scheduler.scheduler import Batch, Scheduler
 from hotmic.values import SAMPLE_RATE, DecodeJob, DecodeKind, Value
 

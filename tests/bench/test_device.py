@@ -1,7 +1,7 @@
 import pytest
 
+from hotmic.bench.device import CPU, CPU_CURVE, GPU
 from hotmic.scheduler.bucket import Bucket
-from hotmic.scheduler.device import CPU, CPU_CURVE, GPU
 
 
 def shape(seconds: float = 5.0, kind: str = "partial") -> Bucket:

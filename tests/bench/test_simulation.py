@@ -1,7 +1,7 @@
 import pytest
 
-from hotmic.scheduler.device import BUNDLED
-from hotmic.scheduler.simulation import Report, Scenario, Spread, jain, knee, simulate, sustains
+from hotmic.bench.device import BUNDLED
+from hotmic.bench.simulation import Report, Scenario, Spread, jain, knee, simulate, sustains
 
 
 def test_five_hundred_speakers_on_a_modelled_card() -> None:
