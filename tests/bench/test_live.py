@@ -18,6 +18,7 @@ def stream(number: int, **more: Any) -> StreamFigures:
         "finals": 2,
         "partials": 3,
         "partial_age": [(1.0, 0.02), (2.0, 0.03), (3.0, 0.04)],
+        "partial_gap": [(1.0, 0.3), (2.0, 0.4)],
         "after_speech": [(2.0, 0.7), (9.0, 0.71)],
         "after_endpoint": [(2.0, 0.1), (9.0, 0.11)],
         "words": Words(count=10, unstable_wrong=2, stable_wrong=1, retracted=3, first_shown=[(1.0, 0.2)]),
@@ -50,6 +51,8 @@ def test_streams_are_put_together() -> None:
     ("fault", "word"),
     [
         ({"partial_age": [(1.0, 0.5)] + [(2.0, 1.2)] * 9}, "partial_age_s p95"),
+        ({"partial_gap": [(1.0, 0.5)] + [(2.0, 3.2)] * 9}, "partial_gap_s p95"),
+        ({"lost": 1}, "1 lost"),
         ({"partial_age": []}, "partial_age_s: there were none"),
         ({"after_endpoint": [(1.0, 0.1)] + [(2.0, 0.9)] * 9}, "final_after_endpoint_s p95"),
         ({"unheard": 1}, "1 unheard"),

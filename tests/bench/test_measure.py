@@ -23,8 +23,12 @@ def final(at: float, text: str, start: float, end: float, *, segment: str = "s-1
     return Heard(at, {"type": "final_transcription", **message, **more})
 
 
-def ended(at: float, segment: str = "s-1") -> Heard:
-    return Heard(at, {"type": "speech_ended", "segment_id": segment})
+def ended(at: float, segment: str = "s-1", *, start: float = 0.8, end: float = 3.2) -> Heard:
+    return Heard(at, {"type": "speech_ended", "segment_id": segment, "start": start, "end": end})
+
+
+def started(at: float, segment: str = "s-1") -> Heard:
+    return Heard(at, {"type": "speech_started", "segment_id": segment})
 
 
 def record(*heard: Heard, utterances: tuple[Utterance, ...], **more: Any) -> Record:
@@ -194,6 +198,30 @@ def test_a_script_without_spaces_is_followed_by_clusters() -> None:
     words = measured(last, partial(1.5, "", "ไป"))
     assert [at for at, _ in words.first_shown] == [2.0, 2.0, 2.0]
     assert [much for _, much in words.first_shown] == pytest.approx([-0.5, 1.7, 1.7])
+
+
+def test_partials_that_never_come_make_a_gap() -> None:
+    figures = measure_stream(
+        record(
+            started(1.0),
+            partial(1.4, "", "turn"),
+            ended(3.7),
+            final(3.75, "turn on the lights", 0.8, 3.2),
+            utterances=ONE,
+        ),
+        endpoint_delay=0.6,
+    )
+    assert figures.partial_gap == [(1.4, pytest.approx(0.4)), (3.7, pytest.approx(2.3))]
+
+
+def test_a_segment_without_a_final_is_lost_and_all_it_showed_taken_back() -> None:
+    figures = measure_stream(
+        record(started(1.0), partial(1.4, "turn on", " the"), ended(3.7), utterances=ONE), endpoint_delay=0.6
+    )
+    assert (figures.lost, figures.unheard) == (1, 1)
+    assert (figures.words.stable_wrong, figures.words.retracted) == (2, 3)
+    elsewhere = record(ended(9.0, start=8.0, end=8.5), utterances=ONE)
+    assert measure_stream(elsewhere, endpoint_delay=0.6).lost == 0
 
 
 def test_percentiles() -> None:

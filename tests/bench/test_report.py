@@ -25,6 +25,7 @@ def run(kind: str, streams: int, *broken: str) -> dict[str, Any]:
         "final_after_endpoint_s",
         "final_after_speech_s",
         "partial_age_s",
+        "partial_gap_s",
         "first_word_after_its_start_s",
         "word_first_shown_after_its_end_s",
     )
@@ -36,7 +37,7 @@ def run(kind: str, streams: int, *broken: str) -> dict[str, Any]:
         "flicker": {"stable": 0.004, "unstable": None},
         "finals_revised": 0.02,
         "word_error_rate": None,
-        "text": {"utterances": 7, "finals": 6, "unheard": 1, "duplicates": 0, "unspoken": 0},
+        "text": {"utterances": 7, "finals": 6, "unheard": 1, "lost": 0, "duplicates": 0, "unspoken": 0},
         "drift": {"grown_s": -0.01},
         "cost": {"gateway": usage, "workers": usage} if kind == "hotmic" else None,
         "sender": {"lateness_s": TIMES},
@@ -102,7 +103,8 @@ def test_the_engine_and_the_frontend_have_tables_of_their_own() -> None:
     assert engine_sentences(engine)[0].startswith("2 of 11 clips read otherwise")
     assert engine_sentences({"saturation": []}) == []
     figure = {"vad": "energy", "sound": "quiet", "encoding": "json", "us_per_chunk": 90.2, "streams_per_core": 1109}
-    assert shown(frontend_table({"figures": [figure]})).split()[-5:] == ["energy", "quiet", "json", "90", "1109"]
+    rows = shown(frontend_table({"figures": [figure | {"gateway_busy": 0.45}]})).split()
+    assert rows[-7:] == ["energy", "quiet", "json", "90", "1109", "45.0", "%"]
 
 
 def test_the_environment_says_on_what() -> None:

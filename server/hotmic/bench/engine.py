@@ -29,8 +29,6 @@ from hotmic.worker.pool import LocalPool
 PADDING_S = 0.2
 """A window holds so much less audio than its bucket: the worker keeps padding behind every window."""
 WINDOWS = 32
-OUTSTANDING = 3
-"""Batches handed to the pool at a time: those in flight and one that waits."""
 SHOWN = 20
 """Differing texts that are listed."""
 
@@ -270,7 +268,9 @@ class _Pool:
                 await self.decode(batch, kind)
                 done += sum(len(samples) for samples in batch)
 
-        await asyncio.gather(*(feed() for _ in range(OUTSTANDING)))
+        # As many batches at a time as the daemon hands out.
+        lanes = self._pool.capabilities(self._spec.id).batches_in_flight
+        await asyncio.gather(*(feed() for _ in range(lanes)))
         audio = done / SAMPLE_RATE
         spent, computed = time.perf_counter() - began, self._cpu_seconds() - computed
         return {"audio_s_per_s": audio / spent, "audio_s_per_cpu_s": audio / computed}

@@ -1,10 +1,11 @@
 """What a chunk of audio costs the daemon's own process: the socket, the codec, the ring, the voice detection.
 
 A daemon with the echo engine takes streams that are paced in real time, each 100 ms chunk stamped by schedule. Its CPU
-time is read before and after, what it takes with the streams connected and silent is subtracted, and the rest divided
-by the chunks. The echo engine decodes in a process of its own, whose time does not count, and hears no text in what is
-sent; what speech costs beyond voice detection (planning partials, handing windows to the worker) does count, and is
-shown apart by running ``quiet`` audio, in which no segment opens, beside ``speech``.
+time is read before, and after it has answered behind the last chunk; what it takes with the streams connected and
+silent is subtracted, and the rest divided by the chunks. The echo engine decodes in a process of its own, whose time
+does not count, and hears no text in what is sent; what speech costs beyond voice detection (planning partials, handing
+windows to the worker) does count, and is shown apart by running ``quiet`` audio, in which no segment opens, beside
+``speech``.
 """
 
 import asyncio
@@ -129,13 +130,19 @@ async def _measure(
     chunks = build_chunks(sound, encoding)
     async with contextlib.AsyncExitStack() as stack:
         sockets = [await stack.enter_async_context(_open(gateway, number)) for number in range(options.streams)]
-        readers = [asyncio.create_task(_drain(socket)) for socket in sockets]
+        answered = asyncio.Semaphore(0)
+        readers = [asyncio.create_task(_drain(socket, answered)) for socket in sockets]
         idle = await _cost_per_second(gateway, options.seconds / 2)
         await _send(sockets, chunks, SETTLE_S)
-        spent = []
+        await _settle(sockets, answered)
+        spent, busy = [], []
         for _ in range(options.turns):
             before = cpu_seconds(gateway.pid)
-            sent, lasted = await _send(sockets, chunks, options.seconds)
+            began = time.perf_counter()
+            sent = await _send(sockets, chunks, options.seconds)
+            await _settle(sockets, answered)
+            lasted = time.perf_counter() - began
+            busy.append((cpu_seconds(gateway.pid) - before) / lasted)
             spent.append((cpu_seconds(gateway.pid) - before - idle * lasted) / sent * 1e6)
         await _finish(sockets, readers)
     median = float(np.median(spent))
@@ -146,6 +153,7 @@ async def _measure(
         "us_per_chunk": round(median, 1),
         "streams_per_core": round(CHUNK_S * 1e6 / median),
         "turns_us": [round(value, 1) for value in spent],
+        "gateway_busy": round(float(np.median(busy)), 3),
         "idle_us_per_s": round(idle * 1e6),
     }
 
@@ -157,10 +165,8 @@ async def _cost_per_second(gateway: Gateway, seconds: float) -> float:
     return (cpu_seconds(gateway.pid) - before) / (time.perf_counter() - began)
 
 
-async def _send(
-    sockets: Sequence[ClientConnection], chunks: Sequence[str | bytes], seconds: float
-) -> tuple[int, float]:
-    """Send on every stream for a while, evenly spread over the tenth of a second; return messages and seconds."""
+async def _send(sockets: Sequence[ClientConnection], chunks: Sequence[str | bytes], seconds: float) -> int:
+    """Send on every stream for a while, evenly spread over the tenth of a second; return how many messages."""
     began = time.perf_counter()
     rounds = round(seconds / CHUNK_S)
 
@@ -171,14 +177,23 @@ async def _send(
             await socket.send(chunks[(number + 7 * place) % len(chunks)])
 
     await asyncio.gather(*(speak(place, socket) for place, socket in enumerate(sockets)))
-    return rounds * len(sockets), time.perf_counter() - began
+    return rounds * len(sockets)
 
 
-async def _drain(socket: ClientConnection) -> None:
+async def _settle(sockets: Sequence[ClientConnection], answered: asyncio.Semaphore) -> None:
+    """Wait until the daemon has taken everything that was sent: what lies in the buffers has not cost anything yet."""
+    for socket in sockets:
+        await socket.send('{"type":"ping"}')
+    for _ in sockets:
+        await answered.acquire()
+
+
+async def _drain(socket: ClientConnection, answered: asyncio.Semaphore) -> None:
     # Whoever sends hears of a cut connection too.
     with contextlib.suppress(ConnectionClosed):
-        async for _ in socket:
-            pass
+        async for frame in socket:
+            if b'"pong"' in (frame if isinstance(frame, bytes) else frame.encode()):
+                answered.release()
 
 
 async def _finish(sockets: Sequence[ClientConnection], readers: Sequence["asyncio.Task[None]"]) -> None:

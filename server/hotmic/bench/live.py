@@ -28,6 +28,9 @@ class Limits(Value, frozen=True, kw_only=True):
 
     partial_age_s: float = 1.0
     """Of 95 % of the partials."""
+    partial_gap_s: float = 2.3
+    """Between 95 % of the partials: the longest cadence and what the machine adds. Without it the ones that never come
+    cost nothing."""
     final_after_endpoint_s: float = 0.8
     """Of 95 % of the finals."""
     drift_s: float = 0.1
@@ -174,6 +177,7 @@ def summarise(
         "final_after_speech_s": _pooled(figures, "after_speech"),
         "final_lag_by_server_s": _pooled(figures, "daemon_lag"),
         "partial_age_s": _pooled(figures, "partial_age"),
+        "partial_gap_s": _pooled(figures, "partial_gap"),
         "partial_cadence_s": percentiles(cadence for stream in figures for cadence in stream.cadence),
         "first_word_after_its_start_s": percentiles(much for s in figures for _, much in s.words.first_of_segment),
         "word_first_shown_after_its_end_s": percentiles(much for s in figures for _, much in s.words.first_shown),
@@ -188,6 +192,7 @@ def summarise(
         "text": {
             "utterances": sum(stream.utterances for stream in figures),
             "unheard": sum(stream.unheard for stream in figures),
+            "lost": sum(stream.lost for stream in figures),
             "finals": finals,
             "duplicates": sum(stream.duplicates for stream in figures),
             "unspoken": sum(stream.unspoken for stream in figures),
@@ -208,6 +213,7 @@ def judge(summary: dict[str, Any], limits: Limits) -> list[str]:
     broken = []
     for name, limit in (
         ("partial_age_s", limits.partial_age_s),
+        ("partial_gap_s", limits.partial_gap_s),
         ("final_after_endpoint_s", limits.final_after_endpoint_s),
     ):
         found = summary[name].get("p95")
@@ -216,7 +222,7 @@ def judge(summary: dict[str, Any], limits: Limits) -> list[str]:
         elif found > limit:
             broken.append(f"{name} p95 {found:g} > {limit:g}")
     text = summary["text"]
-    broken += [f"{text[name]} {name}" for name in ("unheard", "duplicates", "unfinished_streams") if text[name]]
+    broken += [f"{text[name]} {name}" for name in ("unheard", "lost", "duplicates", "unfinished_streams") if text[name]]
     broken += [f"{count} x error {code}" for code, count in summary["errors"].items()]
     if summary["drift"]["grown_at_least_s"] > limits.drift_s:
         broken.append(f"finals grew later by {summary['drift']['grown_at_least_s']:g} s over the run")

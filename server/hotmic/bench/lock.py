@@ -218,7 +218,7 @@ def load_decoder(
 
 async def run(options: argparse.Namespace) -> None:
     """Serve until a signal comes."""
-    settings = load_settings(None, vad=options.vad)
+    settings = load_settings(options.config, vad=options.vad)
     decode = await asyncio.to_thread(
         load_decoder,
         options.model,
@@ -256,6 +256,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--cadence", type=float, default=0.3, help="seconds between partials of a stream")
     parser.add_argument("--beam", type=int, default=5, help="beam of finals")
     parser.add_argument("--language", help="language code; left out: detected for each audio")
+    parser.add_argument("--config", type=Path, help="YAML file of settings, as of 'hotmic serve'")
     parser.add_argument("--vad", help="voice detection, as of 'hotmic serve'")
     return parser.parse_args(arguments)
 

@@ -79,6 +79,8 @@ class StreamFigures:
     utterances: int = 0
     unheard: int = 0
     """Utterances without any final."""
+    lost: int = 0
+    """Segments that the server told of in somebody's speech, and of which no final came."""
     unspoken: int = 0
     """Finals where nobody spoke."""
     duplicates: int = 0
@@ -86,6 +88,8 @@ class StreamFigures:
     revised: int = 0
     partials: int = 0
     partial_age: list[tuple[float, float]] = field(default_factory=list)
+    partial_gap: list[tuple[float, float]] = field(default_factory=list)
+    """Between two partials of a segment, from its first sound on and up to its end."""
     daemon_lag: list[tuple[float, float]] = field(default_factory=list)
     after_speech: list[tuple[float, float]] = field(default_factory=list)
     after_endpoint: list[tuple[float, float]] = field(default_factory=list)
@@ -121,7 +125,8 @@ def measure_stream(record: Record, *, endpoint_delay: float) -> StreamFigures:
         is_finished=record.is_finished,
     )
     partials: dict[str, list[Heard]] = {}
-    ended: dict[str, float] = {}
+    began: dict[str, float] = {}
+    ended: dict[str, Heard] = {}
     finals: dict[str, Heard] = {}
     for heard in record.heard:
         segment = heard.message.get("segment_id", "")
@@ -129,15 +134,24 @@ def measure_stream(record: Record, *, endpoint_delay: float) -> StreamFigures:
             case "realtime_transcription":
                 partials.setdefault(segment, []).append(heard)
                 _take_partial(figures, heard, record.round_trips)
+            case "speech_started":
+                began[segment] = heard.at
             case "speech_ended":
-                ended[segment] = heard.at
+                ended[segment] = heard
             case "final_transcription" if segment in finals:
                 figures.duplicates += 1
             case "final_transcription":
                 finals[segment] = heard
     for segment, final in finals.items():
-        _take_final(figures, final, record.utterances, ended.get(segment), endpoint_delay)
+        told = ended[segment].at if segment in ended else None
+        _take_final(figures, final, record.utterances, told, endpoint_delay)
         measure_words(figures.words, final, partials.get(segment, []))
+    for segment, end in ended.items():
+        shown = partials.get(segment, [])
+        times = [began.get(segment, end.at), *(p.at for p in shown if p.message["text"] and p.at < end.at), end.at]
+        figures.partial_gap += [(after, after - before) for before, after in itertools.pairwise(times)]
+        if segment not in finals:
+            _take_withdrawn(figures, end.message, shown, record.utterances)
     _take_texts(figures, record.utterances, [final.message for final in finals.values()])
     return figures
 
@@ -234,6 +248,18 @@ def _take_partial(figures: StreamFigures, heard: Heard, round_trips: Sequence[tu
     figures.partial_lag.append(lag)
     before = [trip for at, trip in round_trips if at <= heard.at] or [trip for _, trip in round_trips[:1]]
     figures.partial_age.append((heard.at, lag + (before[-1] if before else 0.0)))
+
+
+def _take_withdrawn(
+    figures: StreamFigures, ended: Message, shown: Sequence[Heard], utterances: Sequence[Utterance]
+) -> None:
+    """Count a segment without a final: lost where somebody spoke, and all that was shown of it taken back."""
+    middle = (ended["start"] + ended["end"]) / 2
+    figures.lost += any(u.start <= middle < u.end for u in utterances)
+    displays = [keys(heard.message["text"]) for heard in shown] + [[]]
+    figures.words.stable_wrong += max((len(keys(heard.message["stable"])) for heard in shown), default=0)
+    for before, after in itertools.pairwise(displays):
+        figures.words.retracted += len(before) - len(_align(before, after)[0])
 
 
 def _take_final(

@@ -10,6 +10,8 @@ from typing import Any
 
 from rich.table import Table
 
+from hotmic.config.cores import count_cores
+
 PACKAGES = ("hotmic", "ctranslate2", "faster-whisper", "websockets", "uvloop", "msgspec", "numpy", "onnxruntime")
 GPU_WAIT = 10.0
 
@@ -17,7 +19,7 @@ GPU_WAIT = 10.0
 def environment() -> dict[str, Any]:
     """Return what a figure is worth nothing without: the machine, the versions, what else it had to do."""
     return {
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": count_cores(),
         "cpu": _cpu_model(),
         "gpu": _gpu_names(),
         "platform": platform.platform(),
@@ -94,10 +96,15 @@ def engine_sentences(result: dict[str, Any]) -> list[str]:
 
 def frontend_table(result: dict[str, Any]) -> Table:
     """Return a table of the measurements of ``run_frontend``."""
-    table = _table("voice detection", "sound", "chunks", "CPU of the gateway, us / chunk", "streams per core")
+    table = _table("voice detection", "sound", "chunks", "gateway CPU, us / chunk", "streams per core", "gateway busy")
     for run in result["figures"]:
         table.add_row(
-            run["vad"], run["sound"], run["encoding"], f"{run['us_per_chunk']:.0f}", str(run["streams_per_core"])
+            run["vad"],
+            run["sound"],
+            run["encoding"],
+            f"{run['us_per_chunk']:.0f}",
+            str(run["streams_per_core"]),
+            _percent(run["gateway_busy"]),
         )
     return table
 
@@ -130,7 +137,8 @@ def _cost(run: dict[str, Any], name: str) -> str:
 
 def _text(run: dict[str, Any]) -> str:
     text = run["text"]
-    odd = [f"{text[name]} {name.replace('_', ' ')}" for name in ("unheard", "duplicates", "unspoken") if text[name]]
+    names = ("unheard", "lost", "duplicates", "unspoken")
+    odd = [f"{text[name]} {name}" for name in names if text[name]]
     return f"{text['utterances']} and {text['finals']}" + (f" ({', '.join(odd)})" if odd else "")
 
 
@@ -138,6 +146,7 @@ _LIVE_ROWS: tuple[tuple[str, Any], ...] = (
     ("final after the endpoint, s", lambda run: _times(run["final_after_endpoint_s"])),
     ("final after the end of speech, s", lambda run: _times(run["final_after_speech_s"])),
     ("partial age, s", lambda run: _times(run["partial_age_s"])),
+    ("between partials, s", lambda run: _times(run["partial_gap_s"])),
     ("segment's first word after its start, s", lambda run: _times(run["first_word_after_its_start_s"])),
     ("word shown after its end, s", lambda run: _times(run["word_first_shown_after_its_end_s"])),
     ("word stable after its end, s", lambda run: _times(run["word_stable_after_its_end_s"])),

@@ -110,18 +110,20 @@ class _Stream:
     async def _speak(self) -> None:
         chunk_s = self._target.chunk_ms / 1000
         size, as_json = round(chunk_s * SAMPLE_RATE), self._target.wire == "json"
-        was_blocked = False
+        is_held_back = False
         for number, chunk in enumerate(self._voice.chunks(size), start=1):
             due = self._start + number * chunk_s
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             woken = time.perf_counter()
             self._record.chunks += 1
-            if was_blocked:
+            # A server that did not take a chunk makes the next ones late as well, until the backlog is gone.
+            is_held_back = is_held_back and woken - due > chunk_s / 2
+            if is_held_back:
                 self._record.held_back += 1
             else:
                 self._record.lateness.append(woken - due)
             await self._client.send_audio(chunk, as_json=as_json)
-            was_blocked = time.perf_counter() - woken > chunk_s / 2
+            is_held_back = is_held_back or time.perf_counter() - woken > chunk_s / 2
         await self._client.end_audio()
 
     async def _listen(self) -> None:

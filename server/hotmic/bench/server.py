@@ -154,6 +154,8 @@ def _lock_command(options: ServerOptions, spec: ModelSpec) -> list[str]:
         "beam": spec.beam,
         "vad": settings.vad,
     }
+    if options.config is not None:
+        flags["config"] = options.config
     language = settings.language or next(iter(spec.languages))
     if language != "multilingual":
         flags["language"] = language
