@@ -5,6 +5,8 @@
     globalThis.hotmic;
 
   const DAEMON = "daemon"; // key of the one notice about the connection
+  const SOUND = "sound"; // key of the one notice about the sound's connection
+  const REMEMBERED = 512; // finals whose second telling is recognised; the daemon tells 256 again
   const GOOD_LAG = 700;
   const FAIR_LAG = 1500;
   const STATES = {
@@ -33,26 +35,47 @@
     phrases: at("phrases"),
   });
   let control = null;
+  let state = "disconnected";
+  let channel = "default";
+  let since = ""; // when the daemon first greeted this page; what was said before is not its business
+  let newest = 0;
+  const heard = new Set();
   let startedAt = 0;
   let ticking = null;
 
   // connection
 
-  function setState(state) {
-    at("state").dataset.state = state;
-    at("state-text").textContent = STATES[state];
-    const isOnline = state === "connected";
+  function setState(next) {
+    state = next;
     at("connect").textContent = ["disconnected", "refused"].includes(state) ? "Connect" : "Disconnect";
-    picker.setOnline(isOnline);
-    speaker.setHeard(isOnline);
+    picker.setOnline(state === "connected");
+    showState();
     enableRecord();
+  }
+
+  /** Show whether both connections are there: the control socket's and, while one speaks, the sound's. */
+  function showState() {
+    const isSoundCut = state === "connected" && speaker.isCut;
+    const shown = isSoundCut ? "reconnecting" : state;
+    at("state").dataset.state = shown;
+    at("state-text").textContent = STATES[shown];
+    if (isSoundCut) {
+      const sentence = "The connection for the sound is lost; what you say is kept. Trying again …";
+      notices.show("error", sentence, SOUND);
+    } else {
+      notices.hide(SOUND);
+    }
   }
 
   function connect() {
     disconnect();
     const address = at("control").value.trim();
+    channel = at("channel").value.trim() || "default";
+    since = "";
+    newest = 0;
+    heard.clear();
     try {
-      const target = withQuery(address, { channel: at("channel").value.trim() });
+      const target = withQuery(address, { channel });
       control = new Socket(() => target, { token: at("token").value.trim() });
       listen(control, address);
       control.open();
@@ -79,6 +102,9 @@
 
   function listen(socket, address) {
     socket.addEventListener("open", () => {
+      if (since !== "") {
+        socket.say(catchUp());
+      }
       socket.say({ type: "get_models" });
       socket.say({ type: "get_status" });
     });
@@ -98,6 +124,8 @@
     });
   }
 
+  const catchUp = () => ({ type: "subscribe", channel, last_event_id: newest });
+
   function lossOf(address, { everOpen, reason }) {
     if (everOpen) {
       const why = reason ? ` (${reason})` : "";
@@ -112,6 +140,7 @@
   const RECEIVERS = {
     connected(message) {
       notices.hide(DAEMON);
+      since ||= message.timestamp;
       setState("connected");
       picker.setCurrent(message.current_model, message);
     },
@@ -149,6 +178,10 @@
       transcript.receive(message);
     },
     final_transcription(message) {
+      speaker.settle(message);
+      if (!isNews(message)) {
+        return;
+      }
       showLag(message.lag_ms);
       notices.hide("no_speech");
       transcript.receive(message);
@@ -160,12 +193,25 @@
     speech_started: (message) => transcript.receive(message),
   };
 
+  /** Return whether a final is told for the first time: both sockets tell it, and again after they were cut. */
+  function isNews({ event_id: id, timestamp }) {
+    if (heard.has(id) || timestamp < since) {
+      return false;
+    }
+    heard.add(id);
+    newest = Math.max(newest, id);
+    if (heard.size > REMEMBERED) {
+      heard.delete(heard.values().next().value);
+    }
+    return true;
+  }
+
   function receive(message) {
     RECEIVERS[message.type]?.(message);
   }
 
   function showError(message) {
-    if (message.code === "not_authorized" && control !== null && at("state").dataset.state !== "connected") {
+    if (message.code === "not_authorized" && control !== null && state !== "connected") {
       return; // the close that follows says it
     }
     if (message.model_id) {
@@ -194,17 +240,16 @@
   // recording
 
   function enableRecord() {
-    const { state } = speaker;
-    const isOnline = at("state").dataset.state === "connected";
-    at("record").disabled = state === "idle" ? !isOnline : state !== "recording";
+    const isIdle = speaker.state === "idle";
+    at("record").disabled = isIdle ? state !== "connected" : speaker.state !== "recording";
   }
 
-  function showRecording(state) {
-    at("record").dataset.state = state;
-    at("record").ariaPressed = String(state === "recording");
-    at("record-text").textContent = RECORD_LABELS[state];
+  function showRecording(phase) {
+    at("record").dataset.state = phase;
+    at("record").ariaPressed = String(phase === "recording");
+    at("record-text").textContent = RECORD_LABELS[phase];
     clearInterval(ticking);
-    if (state === "recording") {
+    if (phase === "recording") {
       startedAt = performance.now();
       at("clock").textContent = clock(0);
       ticking = setInterval(() => (at("clock").textContent = clock((performance.now() - startedAt) / 1000)), 250);
@@ -221,10 +266,10 @@
       return;
     }
     notices.hide("microphone");
-    const channel = at("channel").value.trim();
-    const address = (parameters) => withQuery(at("audio").value.trim(), { ...parameters, channel });
+    const target = at("audio").value.trim();
+    const address = (parameters) => withQuery(target, { ...parameters, channel });
     try {
-      await speaker.start({ address, token: at("token").value.trim(), ...microphone() });
+      await speaker.start({ address, token: at("token").value.trim(), catchUp, ...microphone() });
     } catch (error) {
       notices.show("error", error.message, "microphone");
     }
@@ -260,7 +305,8 @@
   speaker.addEventListener("state", (event) => showRecording(event.detail));
   speaker.addEventListener("level", (event) => showLevel(event.detail));
   speaker.addEventListener("problem", (event) => notices.show("error", event.detail, "microphone"));
-  speaker.addEventListener("message", ({ detail }) => detail.type === "error" && showError(detail));
+  speaker.addEventListener("cut", showState);
+  speaker.addEventListener("message", (event) => receive(event.detail));
   speaker.addEventListener("late", (event) => {
     if (event.detail) {
       notices.show("warning", "The network is slower than the sound; the text will come late.", "late");

@@ -27,10 +27,6 @@
       this.#token = token;
     }
 
-    get isOpen() {
-      return this.#socket !== null && this.#socket.readyState === WebSocket.OPEN;
-    }
-
     /** Bytes that the network has not taken yet. */
     get waitingBytes() {
       return this.#socket === null ? 0 : this.#socket.bufferedAmount;
@@ -39,14 +35,6 @@
     open() {
       this.#isWanted = true;
       this.#attempt();
-    }
-
-    /** Try again now if it waits to. */
-    hurry() {
-      if (this.#isWanted && this.#socket === null) {
-        clearTimeout(this.#timer);
-        this.#attempt();
-      }
     }
 
     close() {
@@ -59,10 +47,6 @@
 
     say(message) {
       this.#socket.send(JSON.stringify(message));
-    }
-
-    sendBytes(bytes) {
-      this.#socket.send(bytes);
     }
 
     #attempt() {

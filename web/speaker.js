@@ -3,37 +3,56 @@
 {
   const { Recorder, Socket } = globalThis.hotmic;
 
-  const KEPT_SECONDS = 30;
+  const KEPT_SECONDS = 120;
   const LATE_SECONDS = 3;
+  const BASE64_GROWTH = 4 / 3;
   const FINALS_LIMIT = 20_000;
+  const TOLD = new Set(["final_transcription", "recording_stopped", "error"]);
 
   /**
    * One recording after another.
    *
+   * Sound goes out as numbered chunks. One is kept until the daemon says that its text was told, and sent again when
+   * the connection broke: to the same session where the daemon still holds it, else to a new one.
+   *
    * Events: `state` (detail: "idle", "starting", "recording" or "finishing"); `level` (detail: peak from 0 to 1);
-   * `problem` (detail: a sentence); `late` (detail: whether the network is behind the sound); `message` (detail: what
-   * the audio socket said).
+   * `cut` when `isCut` changed; `problem` (detail: a sentence); `late` (detail: whether the network is behind the
+   * sound); `message` (detail: a final, the end of a recording or an error that the audio socket told).
    */
   class Speaker extends EventTarget {
     state = "idle";
-    session = "";
+    /** Whether the connection broke and is not there again. */
+    isCut = false;
+    #daemon = null;
     #recorder = null;
     #socket = null;
+    #sampleRate = 0;
+    #name = "";
+    #attempts = 0;
+    #session = "";
+    #isReady = false;
+    #nextSeq = 0;
     #kept = [];
     #keptBytes = 0;
+    #hasLost = false;
     #isLate = false;
-    #isHeard = false;
     #timer = null;
 
-    /** Start; `address(parameters)` returns where the audio goes. */
-    async start({ address, token, deviceId, cleanup }) {
+    /**
+     * Start.
+     *
+     * `address(parameters)` returns where the audio goes, `catchUp()` the message that asks for the finals that this
+     * page missed.
+     */
+    async start({ address, token, catchUp, deviceId, cleanup }) {
       this.#become("starting");
       const recorder = new Recorder();
       try {
         await recorder.open({ deviceId, cleanup });
-        this.session = `page-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
-        const target = address({ sample_rate: String(recorder.sampleRate), session: this.session });
-        this.#openSocket(target, token);
+        this.#daemon = { address, token, catchUp };
+        this.#name = `page-${crypto.getRandomValues(new Uint32Array(2)).join("-")}-`;
+        this.#sampleRate = recorder.sampleRate;
+        this.#openSocket();
       } catch (error) {
         await recorder.close();
         this.#become("idle");
@@ -46,15 +65,6 @@
         this.stop();
       });
       this.#become("recording");
-    }
-
-    /** Say whether this page hears the daemon: what is spoken while it does not is held back, or its text were lost. */
-    setHeard(isHeard) {
-      this.#isHeard = isHeard;
-      if (isHeard) {
-        this.#socket?.hurry();
-        this.#drain();
-      }
     }
 
     async change(options) {
@@ -74,15 +84,27 @@
         return; // cancelled meanwhile
       }
       this.#recorder = null;
-      this.#timer = setTimeout(() => this.#giveUp(), FINALS_LIMIT);
       if (this.#isReady) {
-        this.#socket.say({ type: "audio_end" });
+        this.#sayEnd();
+      }
+    }
+
+    /** Forget what is settled by an acknowledgement or a final, whichever socket told it. */
+    settle({ session_id: session, seq }) {
+      if (seq === undefined || !this.#isMine(session)) {
+        return;
+      }
+      while (this.#kept.length > 0 && this.#kept[0].seq <= seq) {
+        this.#forgetOldest();
+      }
+      if (this.#timer !== null) {
+        this.#waitForFinals();
       }
     }
 
     /** Everything that was said has come out. */
     finish(session) {
-      if (this.state === "finishing" && session.startsWith(this.session)) {
+      if (this.#timer !== null && session === this.#session) {
         this.#rest();
       }
     }
@@ -96,75 +118,181 @@
       this.#tell("level", 0);
     }
 
-    #openSocket(target, token) {
-      const socket = new Socket(() => target, { token });
-      this.#socket = socket;
-      socket.addEventListener("open", () => this.#drain());
-      socket.addEventListener("message", (event) => this.#tell("message", event.detail));
+    // connection
+
+    #openSocket() {
+      const { address, token } = this.#daemon;
+      this.#lose();
+      this.#socket?.close();
+      const attempt = () => {
+        this.#attempts += 1;
+        return address({ session: this.#wish });
+      };
+      const socket = new Socket(attempt, { token });
+      socket.addEventListener("open", () => this.#greet());
+      socket.addEventListener("message", (event) => this.#receive(event.detail));
+      socket.addEventListener("down", () => {
+        this.#lose();
+        this.#setCut(true);
+      });
       socket.addEventListener("refused", (event) => {
         this.#tell("problem", `The daemon does not take this page's sound: ${event.detail.reason}`);
         this.cancel();
       });
       socket.open();
+      this.#socket = socket;
     }
+
+    #greet() {
+      if (this.#session === "") {
+        this.#begin();
+        return;
+      }
+      // The finals first: what they settle need not be sent again, even if the session is gone.
+      this.#socket.say(this.#daemon.catchUp());
+      this.#socket.say({ type: "resume", session_id: this.#session });
+    }
+
+    #receive(message) {
+      if (message.type === "ack") {
+        this.settle(message);
+      } else if (message.type === "resumed") {
+        this.#resume(message.next_seq);
+      } else if (message.code === "session_gone") {
+        this.#begin();
+      } else if (message.code === "sequence_gap") {
+        this.#openSocket();
+      } else if (TOLD.has(message.type)) {
+        this.#tell("message", message);
+      }
+    }
+
+    #begin() {
+      this.#session = this.#wish;
+      this.#sendFrom(0);
+    }
+
+    #resume(nextSeq) {
+      if (nextSeq < (this.#kept[0]?.seq ?? this.#nextSeq)) {
+        // The session waits for sound that is not kept any more, so it has to be another one.
+        this.#session = "";
+        this.#openSocket();
+        this.#sayLost();
+      } else {
+        this.#sendFrom(nextSeq);
+      }
+    }
+
+    #sendFrom(seq) {
+      this.#isReady = true;
+      this.#kept.filter((chunk) => chunk.seq >= seq).forEach((chunk) => this.#send(chunk));
+      if (this.state === "finishing" && this.#recorder === null) {
+        this.#sayEnd();
+      }
+      this.#setCut(false);
+    }
+
+    #lose() {
+      this.#isReady = false;
+      this.#stopWaiting();
+    }
+
+    #setCut(isCut) {
+      if (isCut !== this.isCut) {
+        this.isCut = isCut;
+        this.#tell("cut");
+      }
+    }
+
+    /** Another name with every connection: segments of a session that follows one must not be taken for its. */
+    get #wish() {
+      return `${this.#name}${this.#attempts}`;
+    }
+
+    #isMine(session) {
+      return this.#name !== "" && session.startsWith(this.#name);
+    }
+
+    // sound
 
     #take({ pcm, peak }) {
       this.#tell("level", peak);
       if (this.#socket === null) {
         return;
       }
+      const chunk = { seq: this.#nextSeq, pcm };
+      this.#nextSeq += 1;
+      this.#keep(chunk);
       if (this.#isReady) {
-        this.#socket.sendBytes(pcm);
-      } else {
-        this.#keep(pcm);
+        this.#send(chunk);
       }
-      const isLate = this.#socket.waitingBytes > LATE_SECONDS * this.#bytesPerSecond;
+      const isLate = this.#socket.waitingBytes > LATE_SECONDS * this.#bytesPerSecond * BASE64_GROWTH;
       if (isLate !== this.#isLate) {
         this.#isLate = isLate;
         this.#tell("late", isLate);
       }
     }
 
-    get #isReady() {
-      return this.#isHeard && this.#socket !== null && this.#socket.isOpen;
+    #send({ seq, pcm }) {
+      const data = btoa(String.fromCharCode(...new Uint8Array(pcm)));
+      this.#socket.say({ type: "audio_chunk", data, sample_rate: this.#sampleRate, seq });
     }
 
     get #bytesPerSecond() {
-      return 2 * (this.#recorder?.sampleRate ?? 48_000);
+      return 2 * this.#sampleRate;
     }
 
-    /** Hold sound back while the connection is down, the newest 30 seconds of it. */
-    #keep(pcm) {
-      this.#kept.push(pcm);
-      this.#keptBytes += pcm.byteLength;
+    #keep(chunk) {
+      this.#kept.push(chunk);
+      this.#keptBytes += chunk.pcm.byteLength;
       while (this.#keptBytes > KEPT_SECONDS * this.#bytesPerSecond) {
-        this.#keptBytes -= this.#kept.shift().byteLength;
+        this.#forgetOldest();
+        if (!this.#isReady) {
+          this.#sayLost();
+        }
       }
     }
 
-    #drain() {
-      if (!this.#isReady) {
-        return;
-      }
-      this.#kept.forEach((pcm) => this.#socket.sendBytes(pcm));
-      this.#kept = [];
-      this.#keptBytes = 0;
-      if (this.state === "finishing" && this.#recorder === null) {
-        this.#socket.say({ type: "audio_end" });
+    #forgetOldest() {
+      this.#keptBytes -= this.#kept.shift().pcm.byteLength;
+    }
+
+    #sayLost() {
+      if (!this.#hasLost) {
+        this.#hasLost = true;
+        this.#tell("problem", `The page keeps ${KEPT_SECONDS} seconds of sound; what was said before is lost.`);
       }
     }
 
-    #giveUp() {
-      this.#tell("problem", "The last words did not come back in time.");
-      this.#rest();
+    // the end
+
+    #sayEnd() {
+      this.#socket.say({ type: "audio_end" });
+      this.#waitForFinals();
+    }
+
+    #waitForFinals() {
+      this.#stopWaiting();
+      this.#timer = setTimeout(() => {
+        this.#tell("problem", "The last words did not come back in time.");
+        this.#rest();
+      }, FINALS_LIMIT);
+    }
+
+    #stopWaiting() {
+      clearTimeout(this.#timer);
+      this.#timer = null;
     }
 
     #rest() {
-      clearTimeout(this.#timer);
+      this.#lose();
       this.#socket?.close();
       this.#socket = null;
+      this.#name = this.#session = "";
+      this.#attempts = this.#nextSeq = this.#keptBytes = 0;
       this.#kept = [];
-      this.#keptBytes = 0;
+      this.#hasLost = false;
+      this.#setCut(false);
       this.#become("idle");
     }
 

@@ -483,6 +483,12 @@ def test_a_listener_that_was_cut_is_told_what_it_missed(daemon: RunningDaemon, t
         expect(listener.locator("#finals .text")).to_have_text([text_of()])
         late = visit.page.context.new_page()
         late.goto(f"{daemon.http}?channel=missed")
+        use(late, control=control.address)
+        control.close()
+        expect(late.locator("#state")).to_have_attribute("data-state", "reconnecting")
+        late.evaluate("document.getElementById('serving').textContent = ''")
+        control.open()
+        # The answer to a question that the page asks behind the one for finals.
         expect(late.locator("#serving")).to_contain_text("Demo English")
         expect(late.locator("#finals .text")).to_have_count(0)
 
