@@ -9,7 +9,7 @@ import pytest
 import virtual_time
 from hotmic.commands import EndAudio, SessionOptions
 from hotmic.engines import echo
-from hotmic.errors import SessionGone
+from hotmic.errors import Overloaded, SessionGone
 from hotmic.events import Acknowledged, ErrorRaised, Event, FinalTranscribed, RecordingStopped
 from hotmic.net.hub import Hub
 from hotmic.net.runner import Runner
@@ -163,6 +163,26 @@ def test_a_session_waits_for_its_speaker_and_then_no_longer() -> None:
         assert runner.session_count == 0
         with pytest.raises(SessionGone):
             client.resume(runner, hub)
+
+    virtual_time.run(main())
+
+
+def test_a_session_that_is_being_finished_is_not_begun_anew() -> None:
+    async def main() -> None:
+        runner, hub = build(EchoPool(delay=1.0))
+        client = Client(1, 10)
+        client.begin(runner, hub)
+        while client.say(runner):
+            await asyncio.sleep(0.1)
+        client.leave(runner, hub)
+        await asyncio.sleep(30.1)
+        with pytest.raises(Overloaded):
+            client.resume(runner, hub)
+        await asyncio.sleep(3)
+        with pytest.raises(SessionGone):
+            client.resume(runner, hub)
+        assert client.numbers == list(range(10))
+        assert not client._unsettled
 
     virtual_time.run(main())
 

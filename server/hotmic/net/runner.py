@@ -165,11 +165,14 @@ class Runner:
 
         Raises:
             SessionGone: There is no such session, or not of this tenant, or its chunks are not numbered.
+            Overloaded: It was waited for in vain and its last finals are on their way: what they settle is not to be
+                said again.
         """
         session = self._sessions.get(session_id)
-        gone = session is None or session.state is State.CLOSED or session.tenant != tenant
-        if session is None or gone or session.next_seq is None:
+        if session is None or session.tenant != tenant or session.next_seq is None:
             raise SessionGone("There is no such session to resume: begin a new one with what was not acknowledged.")
+        if session.state is State.CLOSED:
+            raise Overloaded("The session is being finished; come again in a moment.", retry_after_ms=500)
         waiting = self._absent.pop(session_id, None)
         if waiting is not None:
             waiting.cancel()
