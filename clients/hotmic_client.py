@@ -136,7 +136,8 @@ class Client:
 
     async def _greeting(self, socket: ClientConnection) -> Event:
         try:
-            return _parse(await asyncio.wait_for(socket.recv(), min(self._wait, GREETING_WAIT)))
+            async with asyncio.timeout(min(self._wait, GREETING_WAIT)):
+                return _parse(await socket.recv())
         except TimeoutError as error:
             address = self._uris[0].partition("?")[0]
             raise ClientError("timeout", f"No greeting came from {address}: is that the control socket?") from error
@@ -174,7 +175,9 @@ class Client:
             body = {"type": kind, "request_id": request_id} | {k: v for k, v in fields.items() if v is not None}
             await self._send(self._control, json.dumps(body))
             while True:
-                answer = await asyncio.wait_for(answers.get(), self._wait)
+                # Not wait_for: it loses a cancellation that comes together with the answer (Python 3.11).
+                async with asyncio.timeout(self._wait):
+                    answer = await answers.get()
                 if answer["type"] == "error":
                     raise ClientError(answer["code"], answer["message"])
                 if answer["type"] == until:
@@ -343,6 +346,10 @@ class Client:
             try:
                 await reopen()
                 return
+            except TimeoutError as error:
+                failure = ClientError("timeout", "The daemon does not answer.")
+                if loop.time() + pause > deadline:
+                    raise failure from error
             except (ClientError, ConnectionClosed) as error:
                 failure = error if isinstance(error, ClientError) else _gone(error)
                 if failure.code not in ("unreachable", "closed", "timeout", "shutting_down", "overloaded"):
@@ -364,20 +371,28 @@ class Client:
     async def _reopen_audio(self) -> None:
         async with self._order:
             socket = await self._connect(self._uris[1])
-            begin = await self._resume(socket)
-            if self._options:
-                await socket.send(json.dumps({"type": "configure"} | self._options))
-            for frame in self._speech.frames(begin=begin):
-                await socket.send(frame)
-            if self._speech.is_ending:
-                await socket.send(json.dumps({"type": "audio_end"}))
+            try:
+                await self._say_again(socket)
+            except BaseException:
+                await socket.close()
+                raise
             self._audio = socket
+
+    async def _say_again(self, socket: ClientConnection) -> None:
+        begin = await self._resume(socket)
+        if self._options:
+            await socket.send(json.dumps({"type": "configure"} | self._options))
+        for frame in self._speech.frames(begin=begin):
+            await socket.send(frame)
+        if self._speech.is_ending:
+            await socket.send(json.dumps({"type": "audio_end"}))
 
     async def _resume(self, socket: ClientConnection) -> int:
         """Ask for the session back; return the first chunk to send, which is any where the session is gone."""
         await socket.send(json.dumps({"type": "resume", "session_id": self.session}))
         while True:
-            event = _parse(await asyncio.wait_for(socket.recv(), self._wait))
+            async with asyncio.timeout(self._wait):
+                event = _parse(await socket.recv())
             match event:
                 case {"type": "resumed", "next_seq": next_seq}:
                     return int(next_seq)

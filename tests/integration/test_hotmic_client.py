@@ -60,3 +60,32 @@ def test_unread_events_hold_up_no_answer_and_the_newest_stay() -> None:
         assert client.dropped >= 5, "what was lost is counted"
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("ticks", range(5))
+def test_a_request_that_is_cancelled_as_its_answer_comes_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch, ticks: int
+) -> None:
+    """First seen as a benchmark that never ended: ``asyncio.wait_for`` of Python 3.11 swallows such a cancellation."""
+
+    async def main() -> None:
+        client = Client()
+
+        async def send(*_: object) -> None:
+            """The daemon is played by the test."""
+
+        async def ask() -> None:
+            while True:
+                await client.request("ping", until="pong")
+
+        monkeypatch.setattr(client, "_send", send)
+        asking = asyncio.create_task(ask())
+        await asyncio.sleep(0.01)
+        client._answers["1"].put_nowait({"type": "pong"})
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.wait({asking}, timeout=1)
+        assert asking.cancelled()
+
+    asyncio.run(main())
