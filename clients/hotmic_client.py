@@ -14,7 +14,6 @@ import itertools
 import json
 import random
 import uuid
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +23,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 
-from hotmic_speech import ClientError, Speech, read_wav
+from hotmic_speech import ClientError, Event, Hearing, Speech, read_wav
 
 __all__ = ("AUDIO_URI", "CONTROL_URI", "Client", "ClientError", "Event", "read_wav")
 
@@ -37,12 +36,10 @@ GREETING_WAIT = 5.0
 
 KEPT_S = 120.0
 """Seconds of audio that are kept for a daemon that is away; then ``send_audio`` waits."""
-SEEN_LIMIT = 1024
 FATAL = (1000, 1003, 1007, 1008, 1009)
 """Close codes after which the same again would end the same way (RFC 6455, 7.4.1)."""
+RETRIED = ("unreachable", "closed", "timeout", "shutting_down", "overloaded")
 BACKOFF_S = (0.1, 5.0)
-
-Event = dict[str, Any]
 
 
 class Client:
@@ -83,8 +80,8 @@ class Client:
         self._options: Event = {}
         self._order = asyncio.Lock()
         self._room = asyncio.Event()
-        self._last_event_id: int | None = None
-        self._seen: deque[int] = deque(maxlen=SEEN_LIMIT)
+        self._hearing = Hearing()
+        self._has_ended = False
         self._failure: ClientError | None = None
         self._control: ClientConnection | None = None
         self._audio: ClientConnection | None = None
@@ -115,6 +112,7 @@ class Client:
             self._control = await self._connect(self._uris[0])
             self._audio = await self._connect(self._uris[1])
             self.connected = await self._greeting(self._control)
+            self._hearing.since = self.connected.get("timestamp", "")
         except ClientError:
             await self.close()
             raise
@@ -235,6 +233,7 @@ class Client:
             self._room.clear()
             await self._room.wait()
         async with self._order:
+            self._has_ended = False
             await self._say(self._speech.add(pcm16, sample_rate))
 
     async def _send_unnumbered(self, pcm16: bytes, sample_rate: int, *, as_json: bool) -> None:
@@ -346,15 +345,9 @@ class Client:
             try:
                 await reopen()
                 return
-            except TimeoutError as error:
-                failure = ClientError("timeout", "The daemon does not answer.")
-                if loop.time() + pause > deadline:
-                    raise failure from error
-            except (ClientError, ConnectionClosed) as error:
-                failure = error if isinstance(error, ClientError) else _gone(error)
-                if failure.code not in ("unreachable", "closed", "timeout", "shutting_down", "overloaded"):
-                    raise failure from error
-                if loop.time() + pause > deadline:
+            except (ClientError, ConnectionClosed, TimeoutError) as error:
+                failure = _failure(error)
+                if failure.code not in RETRIED or loop.time() + pause > deadline:
                     raise failure from error
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, BACKOFF_S[1])
@@ -364,9 +357,7 @@ class Client:
             answers.put_nowait({"type": "error", "code": "closed", "message": "The connection broke; ask again."})
         self._control = await self._connect(self._uris[0])
         self.connected = await self._greeting(self._control)
-        if self._last_event_id is not None:
-            missed = {"type": "subscribe", "channel": self._channel, "last_event_id": self._last_event_id}
-            await self._control.send(json.dumps(missed))
+        await self._control.send(self._catch_up())
 
     async def _reopen_audio(self) -> None:
         async with self._order:
@@ -378,7 +369,14 @@ class Client:
                 raise
             self._audio = socket
 
+    def _catch_up(self) -> str:
+        """Return the request for the finals that were missed, some of which may have been heard after all."""
+        self._hearing.finished.clear()
+        last = self._hearing.last_event_id
+        return json.dumps({"type": "subscribe", "channel": self._channel, "last_event_id": last})
+
     async def _say_again(self, socket: ClientConnection) -> None:
+        await socket.send(self._catch_up())
         begin = await self._resume(socket)
         if self._options:
             await socket.send(json.dumps({"type": "configure"} | self._options))
@@ -401,7 +399,7 @@ class Client:
                 case {"type": "error", "code": code, "message": message}:
                     raise ClientError(code, message)
                 case _:
-                    self._learn(event)
+                    self._take(event, by_audio=True)
 
     # hearing
 
@@ -418,8 +416,6 @@ class Client:
         if event.get("seq") is not None:
             self._speech.settle(event["seq"])
             self._room.set()
-        if event["type"] == "recording_stopped":
-            self._speech.is_ending = False
 
     async def _hear_control(self) -> None:
         """Sort what the control socket hears: answers to whoever asked, the rest to ``events``."""
@@ -429,28 +425,42 @@ class Client:
             waiting = self._answers.get(str(event.get("request_id")))
             if waiting is not None:
                 waiting.put_nowait(event)
-            elif self._is_new(event):
-                self._learn(event)
-                self._keep(event)
-
-    def _is_new(self, event: Event) -> bool:
-        number = event.get("event_id")
-        if number is None:
-            return True
-        if number in self._seen:
-            return False
-        self._seen.append(number)
-        self._last_event_id = number
-        return True
+            else:
+                self._take(event, by_audio=False)
 
     async def _hear_audio(self) -> None:
-        """Read the audio socket: transcripts are heard on the other one, errors about the audio only here."""
+        """Read the audio socket: it tells errors about the audio, and finals should the other one be broken."""
         assert self._audio is not None
         async for frame in self._audio:
-            event = _parse(frame)
-            self._learn(event)
-            if event["type"] == "error":
-                self._keep(event)
+            self._take(_parse(frame), by_audio=True)
+
+    def _take(self, event: Event, *, by_audio: bool) -> None:
+        """Learn from an event and keep it for ``events``, the first time it is told by either socket."""
+        self._learn(event)
+        match event["type"]:
+            case "final_transcription":
+                is_news = self._hearing.is_news(event)
+            case "recording_stopped" if self.is_own(event):
+                is_news = self._is_end(by_audio=by_audio)
+            case "realtime_transcription":
+                is_news = not by_audio and event.get("segment_id") not in self._hearing.finished
+            case "error":
+                is_news = True
+            case "subscribed":
+                is_news = False
+            case _:
+                is_news = not by_audio
+        if is_news:
+            self._keep(event)
+
+    def _is_end(self, *, by_audio: bool) -> bool:
+        """Return whether the end of a recording is news: both sockets tell it, and again to who asked again."""
+        if self._has_ended:
+            return False
+        if self._speech.is_ending:
+            self._speech.is_ending, self._has_ended = False, True
+            return True
+        return not by_audio
 
     def _tell_all(self, error: ClientError) -> None:
         for answers in self._answers.values():
@@ -488,6 +498,16 @@ def _refused(error: InvalidStatus) -> ClientError:
         return ClientError(body["code"], body["message"])
     except (ValueError, KeyError, TypeError):
         return ClientError("refused", f"The daemon refused the connection (HTTP {error.response.status_code}).")
+
+
+def _failure(error: Exception) -> ClientError:
+    match error:
+        case ClientError():
+            return error
+        case ConnectionClosed():
+            return _gone(error)
+        case _:
+            return ClientError("timeout", "The daemon does not answer.")
 
 
 def _gone(error: ConnectionClosed) -> ClientError:

@@ -1,10 +1,15 @@
-"""What a client says: a WAV file read, and numbered chunks that are kept until the daemon has told their text."""
+"""What a client says and has heard: WAV files, chunks kept until their text was told, finals told twice."""
 
 import base64
 import json
 import wave
 from collections import deque
 from pathlib import Path
+from typing import Any
+
+SEEN_LIMIT = 1024
+
+Event = dict[str, Any]
 
 
 class ClientError(Exception):
@@ -49,6 +54,28 @@ class Speech:
     def frames(self, *, begin: int) -> list[str]:
         """Return what is kept from a chunk on."""
         return [frame for seq, _, frame in self._kept if seq >= begin]
+
+
+class Hearing:
+    """What was heard already: two sockets tell each final, and again after one of them was cut."""
+
+    def __init__(self) -> None:
+        self.since = ""
+        """When the daemon first greeted this client; what was said before is not its business."""
+        self.last_event_id = 0
+        self.finished: deque[str] = deque(maxlen=SEEN_LIMIT)
+        """Segments whose partials come too late."""
+        self._seen: deque[int] = deque(maxlen=SEEN_LIMIT)
+
+    def is_news(self, final: Event) -> bool:
+        """Return whether a final is told for the first time."""
+        number = final.get("event_id", 0)
+        if number in self._seen or final.get("timestamp", "") < self.since:
+            return False
+        self._seen.append(number)
+        self.last_event_id = max(self.last_event_id, number)
+        self.finished.append(final.get("segment_id", ""))
+        return True
 
 
 def read_wav(path: str | Path) -> tuple[int, bytes]:

@@ -83,6 +83,24 @@ async def cut_both_for_a_while(controls: FaultProxy, audios: FaultProxy) -> None
         proxy.fault = Fault()
 
 
+async def control_down_at_the_end(controls: FaultProxy, audios: FaultProxy) -> None:
+    await asyncio.sleep(2.0)
+    controls.fault = Fault(down=True)
+    controls.reset()
+    await asyncio.sleep(6.0)
+    controls.fault = Fault()
+
+
+async def both_down_at_the_end(controls: FaultProxy, audios: FaultProxy) -> None:
+    await asyncio.sleep(2.8)
+    for proxy in (controls, audios):
+        proxy.fault = Fault(down=True)
+        proxy.reset()
+    await asyncio.sleep(4.0)
+    for proxy in (controls, audios):
+        proxy.fault = Fault()
+
+
 async def half_close(controls: FaultProxy, audios: FaultProxy) -> None:
     await asyncio.sleep(1.0)
     audios.half_close()
@@ -105,7 +123,16 @@ async def swallow_and_reset(controls: FaultProxy, audios: FaultProxy) -> None:
     audios.reset()
 
 
-TROUBLES = (cut_audio, cut_control, cut_both_for_a_while, half_close, slow_and_sliced, swallow_and_reset)
+TROUBLES = (
+    cut_audio,
+    cut_control,
+    cut_both_for_a_while,
+    control_down_at_the_end,
+    both_down_at_the_end,
+    half_close,
+    slow_and_sliced,
+    swallow_and_reset,
+)
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.__name__)
