@@ -23,7 +23,8 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 
-from hotmic_speech import ClientError, Event, Hearing, Speech, read_wav
+from hotmic_error import ClientError, failure_of, gone, read_event, refused
+from hotmic_speech import Event, Hearing, Speech, read_wav
 
 __all__ = ("AUDIO_URI", "CONTROL_URI", "Client", "ClientError", "Event", "read_wav")
 
@@ -126,7 +127,7 @@ class Client:
         try:
             return await connect(uri, additional_headers=self._headers, compression=None)
         except InvalidStatus as error:
-            raise _refused(error) from error
+            raise refused(error) from error
         except InvalidHandshake as error:
             raise ClientError("unreachable", f"What answers at {address} is no hotmic daemon.") from error
         except (OSError, WebSocketException) as error:
@@ -135,12 +136,12 @@ class Client:
     async def _greeting(self, socket: ClientConnection) -> Event:
         try:
             async with asyncio.timeout(min(self._wait, GREETING_WAIT)):
-                return _parse(await socket.recv())
+                return read_event(await socket.recv())
         except TimeoutError as error:
             address = self._uris[0].partition("?")[0]
             raise ClientError("timeout", f"No greeting came from {address}: is that the control socket?") from error
         except ConnectionClosed as error:
-            raise _gone(error) from error
+            raise gone(error) from error
 
     async def close(self) -> None:
         """Disconnect."""
@@ -309,7 +310,7 @@ class Client:
         try:
             await socket.send(frame)
         except ConnectionClosed as error:
-            raise _gone(error) from error
+            raise gone(error) from error
 
     # connections that come back
 
@@ -334,8 +335,8 @@ class Client:
         except ConnectionClosed as error:
             code = error.rcvd.code if error.rcvd else 1006
             if code in FATAL or not self._patience:
-                raise _gone(error) from error
-            return _gone(error)
+                raise gone(error) from error
+            return gone(error)
         raise ClientError("closed", "The daemon closed the connection.")
 
     async def _reopen(self, reopen: Callable[[], Awaitable[None]]) -> None:
@@ -346,7 +347,7 @@ class Client:
                 await reopen()
                 return
             except (ClientError, ConnectionClosed, TimeoutError) as error:
-                failure = _failure(error)
+                failure = failure_of(error)
                 if failure.code not in RETRIED or loop.time() + pause > deadline:
                     raise failure from error
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
@@ -390,7 +391,7 @@ class Client:
         await socket.send(json.dumps({"type": "resume", "session_id": self.session}))
         while True:
             async with asyncio.timeout(self._wait):
-                event = _parse(await socket.recv())
+                event = read_event(await socket.recv())
             match event:
                 case {"type": "resumed", "next_seq": next_seq}:
                     return int(next_seq)
@@ -421,7 +422,7 @@ class Client:
         """Sort what the control socket hears: answers to whoever asked, the rest to ``events``."""
         assert self._control is not None
         async for frame in self._control:
-            event = _parse(frame)
+            event = read_event(frame)
             waiting = self._answers.get(str(event.get("request_id")))
             if waiting is not None:
                 waiting.put_nowait(event)
@@ -432,7 +433,7 @@ class Client:
         """Read the audio socket: it tells errors about the audio, and finals should the other one be broken."""
         assert self._audio is not None
         async for frame in self._audio:
-            self._take(_parse(frame), by_audio=True)
+            self._take(read_event(frame), by_audio=True)
 
     def _take(self, event: Event, *, by_audio: bool) -> None:
         """Learn from an event and keep it for ``events``, the first time it is told by either socket."""
@@ -480,36 +481,3 @@ def _with_query(uri: str, **fields: str | None) -> str:
     parts = urlsplit(uri)
     path, query = parts.path or "/", "&".join(q for q in (parts.query, given) if q)
     return urlunsplit(parts._replace(path=path, query=query))
-
-
-def _parse(frame: str | bytes) -> Event:
-    try:
-        event = json.loads(frame)
-    except ValueError as error:
-        raise ClientError("unreachable", "What answers is no hotmic daemon.") from error
-    if not isinstance(event, dict):
-        raise ClientError("unreachable", "What answers is no hotmic daemon.")
-    return event
-
-
-def _refused(error: InvalidStatus) -> ClientError:
-    try:
-        body = json.loads(error.response.body or b"")
-        return ClientError(body["code"], body["message"])
-    except (ValueError, KeyError, TypeError):
-        return ClientError("refused", f"The daemon refused the connection (HTTP {error.response.status_code}).")
-
-
-def _failure(error: Exception) -> ClientError:
-    match error:
-        case ClientError():
-            return error
-        case ConnectionClosed():
-            return _gone(error)
-        case _:
-            return ClientError("timeout", "The daemon does not answer.")
-
-
-def _gone(error: ConnectionClosed) -> ClientError:
-    reason = error.rcvd.reason if error.rcvd else ""
-    return ClientError("closed", f"The connection is closed{': ' + reason if reason else ''}.")

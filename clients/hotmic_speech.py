@@ -7,23 +7,11 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from hotmic_error import ClientError
+
 SEEN_LIMIT = 1024
 
 Event = dict[str, Any]
-
-
-class ClientError(Exception):
-    """The daemon refused something, or cannot be reached.
-
-    Args:
-        code: The daemon's stable code, or the client's own: ``unreachable``, ``closed``, ``timeout``, ``bad_address``,
-            ``bad_file``.
-        message: One sentence.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Speech:

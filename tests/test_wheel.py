@@ -32,6 +32,7 @@ def test_the_wheel_holds_the_page_the_registry_the_model_and_the_client(unpacked
         "hotmic/models/demo-en/model.bin",
         "hotmic/models/clips/clips.json",
         "hotmic_client.py",
+        "hotmic_error.py",
         "hotmic_speech.py",
     ):
         assert (unpacked / name).is_file(), name
