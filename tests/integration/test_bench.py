@@ -98,7 +98,7 @@ def test_a_daemon_that_runs_already_is_measured(tmp_path: Path) -> None:
     (run,) = json.loads((tmp_path / "live.json").read_text())["runs"]
     assert_nothing_is_lost(run, 1)
     assert run["cost"] is None
-    assert "hotmic x 1" in done.stdout
+    assert "hotmic, 1 at once" in done.stdout
 
 
 def test_the_lock_baseline_hears_the_same_streams(tmp_path: Path) -> None:
@@ -120,6 +120,7 @@ def test_a_sweep_stops_at_its_end(tmp_path: Path) -> None:
     assert found["limited_by_max_streams"] == (found["sustained"] == 2)
     assert result["limits"] == {
         "partial_age_s": 1.0,
+        "partial_gap_s": 2.3,
         "final_after_endpoint_s": 0.8,
         "drift_s": 0.1,
         "sender_lateness_s": 0.1,
