@@ -22,6 +22,7 @@ HotmicError
     ├── EngineFailed          engine_failed
     ├── WorkerDied            worker_died
     ├── ModelUnavailable      model_unavailable
+    ├── Superseded            superseded
     └── ShuttingDown          shutting_down    (1012)
 ```
 """
@@ -218,6 +219,12 @@ class ModelUnavailable(DaemonError):
 
     code = "model_unavailable"
     retryable = True
+
+
+class Superseded(DaemonError):
+    """A load that was given up because another model was asked for after it."""
+
+    code = "superseded"
 
 
 class ShuttingDown(DaemonError):

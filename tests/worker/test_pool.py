@@ -8,7 +8,7 @@ import pytest
 import virtual_time
 from fake_worker import Fleet
 from hotmic.config.model import ModelSpec
-from hotmic.errors import DownloadFailed, ModelUnavailable, ShuttingDown, UnknownModel
+from hotmic.errors import DownloadFailed, ModelUnavailable, ShuttingDown, Superseded, UnknownModel
 from hotmic.values import DecodeJob, LoadMode, LoadProgress, Pool
 from hotmic.worker import memory
 from hotmic.worker.pool import LocalPool
@@ -375,3 +375,139 @@ def test_what_does_not_fit_is_refused(spec: Callable[..., ModelSpec], monkeypatc
         await pool.close()
 
     asyncio.run(main())
+
+
+def test_the_last_wish_wins_and_every_asker_is_told(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet({}, {"load_s": 5.0}, {"load_s": 1.0})
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        first = asyncio.create_task(pool.load("b", mode="beside", report=ignore))
+        await asyncio.sleep(0.5)
+        second = [asyncio.create_task(pool.load("c", mode="beside", report=ignore)) for _ in range(2)]
+        with pytest.raises(Superseded, match="another model was asked for after it"):
+            await first
+        assert [status.model_id for status in await asyncio.gather(*second)] == ["c", "c"]
+        await asyncio.sleep(1)
+        assert (pool.current, fleet.alive) == ("c", [3])
+
+    run(fleet, test)
+
+
+def test_a_wish_taken_back_and_made_again(run: Callable[..., None]) -> None:
+    fleet = Fleet(*[{"load_s": 2.0}] * 3)
+
+    async def test(pool: LocalPool) -> None:
+        tasks = []
+        for model_id in ("a", "b", "a"):
+            tasks.append(asyncio.create_task(pool.load(model_id, mode="beside", report=ignore)))
+            await asyncio.sleep(0.5)
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(o).__name__ for o in outcomes] == ["Superseded", "Superseded", "ModelStatus"]
+        assert pool.current == "a"
+        assert len(fleet.alive) == 1
+
+    run(fleet, test)
+
+
+def test_a_wish_that_fails_after_a_replace_given_up_brings_the_old_model_back(run: Callable[..., None]) -> None:
+    fleet = Fleet({}, {"load_s": 5.0}, {"fail_load": "No."}, {})
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        given_up = asyncio.create_task(pool.load("b", mode="replace", report=ignore))
+        await asyncio.sleep(0.5)
+        assert pool.current is None
+        with pytest.raises(ModelUnavailable, match=r"No\."):
+            await pool.load("c", mode="beside", report=ignore)
+        with pytest.raises(Superseded):
+            await given_up
+        assert pool.current == "a"
+
+    run_and_forget_failures(run, fleet, test)
+
+
+def test_sessions_have_models_of_their_own(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet()
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        assert await asyncio.gather(*(pool.acquire("b", report=ignore) for _ in range(3))) == ["b"] * 3
+        assert (pool.current, pool.pins("b"), len(fleet.workers)) == ("a", 3, 2)
+        assert [await said(pool, job, m) for m in ("a", "b")] == ["x@1", "x@2"]
+        await pool.load("c", mode="replace", report=ignore)
+        assert [await said(pool, job, m) for m in ("a", "b", "c")] == ["x@3", "x@2", "x@3"]
+        with pytest.raises(ModelUnavailable, match="in use by sessions"):
+            await pool.unload("b")
+        for _ in range(3):
+            pool.release("b")
+        await asyncio.sleep(9)
+        assert pool.serves("b")
+        await asyncio.sleep(2)
+        assert (pool.serves("b"), fleet.alive) == (False, [3])
+
+    run(fleet, test, keep_alive=10.0)
+
+
+def test_the_current_model_stays_for_those_who_chose_it(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet()
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        await pool.acquire("a", report=ignore)
+        await pool.load("b", mode="replace", report=ignore)
+        assert [await said(pool, job, m) for m in ("a", "b")] == ["x@1", "x@2"]
+        await pool.load("a", mode="beside", report=ignore)
+        await asyncio.sleep(1)
+        assert (pool.current, fleet.alive, len(fleet.workers)) == ("a", [1], 2)
+        pool.release("a")
+        await asyncio.sleep(60)
+        assert pool.current == "a"
+
+    run(fleet, test, keep_alive=10.0)
+
+
+def test_the_model_left_longest_ago_makes_room(run: Callable[..., None]) -> None:
+    fleet = Fleet()
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        await pool.acquire("b", report=ignore)
+        with pytest.raises(ModelUnavailable, match="As many models"):
+            await pool.acquire("c", report=ignore)
+        pool.release("b")
+        await pool.acquire("c", report=ignore)
+        assert [status.model_id for status in pool.status()] == ["a", "c"]
+        pool.release("c")
+
+    run(fleet, test, max_chosen_models=1)
+
+
+def test_a_choice_that_fails_is_no_choice(run: Callable[..., None]) -> None:
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        with pytest.raises(ModelUnavailable, match=r"No\."):
+            await pool.acquire("b", report=ignore)
+        with pytest.raises(UnknownModel):
+            await pool.acquire("nobody", report=ignore)
+        assert (pool.current, pool.pins("b"), pool.status()[1].state) == ("a", 0, "failed")
+
+    run_and_forget_failures(run, Fleet({}, {"fail_load": "No."}), test)
+
+
+def test_a_wish_does_not_give_up_a_load_that_a_session_wants(run: Callable[..., None]) -> None:
+    fleet = Fleet({}, {"load_s": 3.0})
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        wish = asyncio.create_task(pool.load("b", mode="beside", report=ignore))
+        choice = asyncio.create_task(pool.acquire("b", report=ignore))
+        await asyncio.sleep(0.5)
+        assert [s.state for s in pool.status()] == ["serving", "loading"]
+        await pool.load("c", mode="beside", report=ignore)
+        with pytest.raises(Superseded):
+            await wish
+        assert (await choice, pool.current) == ("b", "c")
+        pool.release("b")
+
+    run(fleet, test)

@@ -143,7 +143,7 @@ def test_draining_waits_for_what_was_handed_in(start: Callable[..., Start], job:
         fleet.workers[0].die()
         await service.drain()
         assert all(task.done() for task in tasks)
-        assert service.status.state == "draining"
+        assert service.status.state == "retiring"
         assert {text for task in tasks for text in texts(task.result())} <= {"x@1", "x@2"}  # type: ignore[arg-type]
 
     fleet = Fleet(PLAIN)

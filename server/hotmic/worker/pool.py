@@ -2,31 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
 
 from hotmic.config.model import ComputeType, Device, ModelSpec
-from hotmic.errors import HotmicError, ModelUnavailable, ShuttingDown, UnknownModel
-from hotmic.values import Capabilities, DecodeJob, DecodeResult, LoadMode, LoadProgress, ModelStatus
-from hotmic.worker import memory
-from hotmic.worker.messages import Progress, Start
+from hotmic.errors import HotmicError, ModelUnavailable, ShuttingDown, Superseded, UnknownModel
+from hotmic.values import Capabilities, DecodeJob, DecodeResult, LoadMode, ModelStatus
+from hotmic.worker.loader import Fetch, Loader, Report, progress_of
 from hotmic.worker.process import WorkerProcess
+from hotmic.worker.roster import Roster, Trigger, advance
 from hotmic.worker.service import Service
-
-Report = Callable[[LoadProgress], None]
-Fetch = Callable[[ModelSpec, Report], Awaitable[Path]]
-
-STAGES: dict[str, tuple[float, float]] = {
-    "downloading": (0.0, 0.7),
-    "starting": (0.7, 0.75),
-    "loading": (0.75, 0.85),
-    "warming": (0.85, 1.0),
-    "serving": (1.0, 1.0),
-}
-"""Where each stage begins and ends between 0 and 1; a model that is on disk begins at ``starting``."""
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +30,16 @@ class ModelRegistry(Protocol):
         """
 
 
+@dataclass
+class _Load:
+    """A model on its way, and who wants to hear how far it is."""
+
+    task: "asyncio.Task[Service]"
+    reports: list[Report] = field(default_factory=list)
+
+
 class LocalPool:
-    """Keeps one current model served, and during a switch two.
+    """Keeps models served: the one for all, and those that sessions chose.
 
     Args:
         registry: All models; may be replaced while running.
@@ -55,6 +51,8 @@ class LocalPool:
         gpu_memory_fraction: Share of the GPU's memory that all models together may use.
         fetch: Returns the directory with a model's weights, downloads them when they are missing.
         on_change: Called when the current model or a status changed.
+        keep_alive: Seconds a model that sessions chose is kept after the last of them left.
+        max_chosen_models: Most models besides the one for all.
         build_worker: Makes a process that is not started yet.
     """
 
@@ -70,31 +68,50 @@ class LocalPool:
         gpu_memory_fraction: float,
         fetch: Fetch,
         on_change: Callable[[], None],
+        keep_alive: float = 300.0,
+        max_chosen_models: int = 3,
         build_worker: Callable[[], WorkerProcess] = WorkerProcess,
     ) -> None:
         self.registry = registry
-        self._device, self._compute_type, self._threads = device, compute_type, threads
-        self._batch_size, self._num_workers = batch_size, num_workers
-        self._gpu_memory_fraction = gpu_memory_fraction
-        self._fetch, self._on_change, self._build_worker = fetch, on_change, build_worker
-        self._current: Service | None = None
+        self._loader = Loader(
+            device=device,
+            compute_type=compute_type,
+            threads=threads,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            gpu_memory_fraction=gpu_memory_fraction,
+            fetch=fetch,
+            on_change=on_change,
+            build_worker=build_worker,
+        )
+        self._on_change = on_change
+        self._roster = Roster(keep_alive=keep_alive, most=max_chosen_models)
         self._services: list[Service] = []
+        self._current: Service | None = None
+        self._last: Service | None = None
         self._failed: dict[str, ModelStatus] = {}
-        self._loads: dict[str, tuple[asyncio.Task[ModelStatus], list[Report]]] = {}
-        self._switching = asyncio.Lock()
-        self._switched = asyncio.Event()
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._loads: dict[str, _Load] = {}
+        self._loading = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+
+    # what there is
 
     @property
     def current(self) -> str | None:
-        """The id of the model that serves."""
+        """The id of the model for all sessions without a choice."""
         return self._current.spec.id if self._current else None
 
     @property
     def current_spec(self) -> ModelSpec | None:
-        """What the registry said about the model that serves when it was loaded."""
+        """What the registry said about the current model when it was loaded."""
         return self._current.spec if self._current else None
+
+    def serves(self, model_id: str) -> bool:
+        """Return whether a model takes batches."""
+        return self._find(model_id) is not None
 
     def capabilities(self, model_id: str) -> Capabilities:
         """Return what a served model can do.
@@ -108,184 +125,263 @@ class LocalPool:
         raise ModelUnavailable(f"The model {model_id} is not served.")
 
     def status(self) -> list[ModelStatus]:
-        """Return the state of every model that has a worker, and of those whose last load failed."""
-        return [service.status for service in self._services] + list(self._failed.values())
+        """Return the state of every model that has a worker or is about to, and of those whose last load failed."""
+        known = [service.status for service in self._services]
+        ids = {status.model_id for status in known}
+        coming = [ModelStatus(model_id=m, state="loading") for m in self._loads if m not in ids]
+        failed = [status for m, status in self._failed.items() if m not in self._loads]
+        return [*known, *coming, *failed]
+
+    def pins(self, model_id: str) -> int:
+        """Return how many sessions chose a model."""
+        return self._roster.pins(model_id)
+
+    # who wants what
 
     async def load(self, model_id: str, *, mode: LoadMode, report: Report) -> ModelStatus:
         """Load a model and make it the current one; the old one keeps serving until then.
 
-        A caller that goes away does not stop a load. A model whose entry in the registry has changed is loaded anew.
+        The newest wish counts: a load that is under way for another model is given up. A caller that goes away does
+        not stop a load. A model whose entry in the registry has changed is loaded anew.
 
         Raises:
             UnknownModel: No such key in the registry.
             ModelUnavailable: It could not be loaded; the message says why.
             DownloadFailed: Its weights are missing and could not be fetched.
+            Superseded: Another model was asked for in the meantime.
             ShuttingDown: The pool is closed.
         """
-        if self._closed:
-            raise ShuttingDown("The daemon is stopping.")
-        spec = self.registry.get(model_id)
-        if spec.id not in self._loads:
-            reports = [report]
-            task = asyncio.get_running_loop().create_task(self._load(spec, mode, reports))
-            self._loads[spec.id] = (task, reports)
-            task.add_done_callback(lambda _: self._forget_load(spec.id))
-        else:
-            task, reports = self._loads[spec.id]
-            reports.append(report)
+        spec = self._require(model_id)
+        self._roster.receive_wish(spec.id)
+        self._give_up_unwanted_loads()
+        service = await self._join(spec, mode, report)
+        if self._roster.wanted != spec.id:
+            raise Superseded(f"The model {spec.id} is not made the current one: another was asked for after it.")
+        return service.status
+
+    async def acquire(self, model_id: str, *, report: Report) -> str:
+        """Serve a model for a session that chose it; return its id. Every call wants a ``release``.
+
+        Raises:
+            UnknownModel: No such key in the registry.
+            ModelUnavailable: It could not be loaded, or too many others are in use.
+            DownloadFailed: Its weights are missing and could not be fetched.
+            ShuttingDown: The pool is closed.
+        """
+        spec = self._require(model_id)
+        if not self._roster.has_place(spec.id) and not await self._unload_least_used():
+            raise ModelUnavailable("As many models as may be loaded at a time are in use by sessions.")
+        self._roster.receive_pin(spec.id)
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise ShuttingDown("The daemon is stopping.") from None
+            served = self._find(spec.id)
+            if served is None:
+                await self._join(spec, "beside", report)
+        except BaseException:
+            self.release(spec.id)
             raise
+        return spec.id
+
+    def release(self, model_id: str) -> None:
+        """A session that chose a model is over or chose another; it is unloaded when nobody wants it for a while."""
+        self._roster.receive_unpin(model_id, now=self._now())
+        if self._find(model_id) is None:
+            self._roster.receive_gone(model_id)
+        self._arm()
 
     async def unload(self, model_id: str) -> None:
         """End the worker of a model, after the batches it has.
 
         Raises:
             UnknownModel: No such model is loaded.
+            ModelUnavailable: Sessions have chosen it.
         """
         wanted = self.registry.get(model_id).id
-        async with self._switching:
-            service = next((s for s in self._services if s.spec.id == wanted and s.status.state != "retiring"), None)
+        async with self._loading:
+            states = ("draining", "retiring")
+            service = next((s for s in self._services if s.spec.id == wanted and s.status.state not in states), None)
             if service is None:
                 raise UnknownModel(f"The model {model_id!r} is not loaded.")
+            if self._roster.pins(wanted):
+                raise ModelUnavailable(f"The model {wanted} is in use by sessions that chose it.")
             if service is self._current:
-                self._switch(None)
+                self._roster.receive_wish(None)
+                self._make_current(None)
+                self._last = None
             await self._retire(service)
 
     async def decode(self, model_id: str, jobs: Sequence[DecodeJob]) -> list[DecodeResult]:
         """Decode one batch: one result per job, in order.
 
-        A model that was switched off in the meantime is stood in for by the current one.
+        A model that was switched off in the meantime is stood in for by the current one; results name who decoded.
 
         Raises:
             ModelUnavailable: No model serves, and none is being loaded.
         """
         while True:
-            service = self._choose(model_id)
+            service = self._find(model_id) or self._current
             if service is None:
-                if self._closed or not (self._loads or self._switching.locked()):
+                if self._closed or not (self._loads or self._loading.locked()):
                     raise ModelUnavailable("No model is loaded.")
                 # Between the end of the old model and the start of the new one audio waits.
-                self._switched.clear()
-                await self._switched.wait()
+                self._changed.clear()
+                await self._changed.wait()
                 continue
             try:
                 return await service.decode(jobs)
             except ModelUnavailable:
-                if self._choose(model_id) in (None, service):
+                if (self._find(model_id) or self._current) in (None, service):
                     raise
 
     async def close(self) -> None:
         """End all workers, those that are just loading or retiring too."""
         self._closed = True
-        tasks = [task for task, _ in self._loads.values()] + list(self._retiring)
+        if self._expiry is not None:
+            self._expiry.cancel()
+        tasks = [load.task for load in self._loads.values()] + list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._switch(None)
+        self._make_current(None)
         await asyncio.gather(*(service.close() for service in self._services))
         self._services.clear()
 
-    async def _load(self, spec: ModelSpec, mode: LoadMode, reports: list[Report]) -> ModelStatus:
-        def tell(stage: str, share: float) -> None:
-            low, high = STAGES[stage]
-            progress = LoadProgress(model_id=spec.id, stage=stage, progress=low + (high - low) * share)  # type: ignore[arg-type]
-            for report in reports:
-                report(progress)
+    # loads
 
-        current = self._current
-        if current is not None and current.spec == spec and current.is_healthy:
-            tell("serving", 1.0)
-            return current.status
+    def _require(self, model_id: str) -> ModelSpec:
+        if self._closed:
+            raise ShuttingDown("The daemon is stopping.")
+        return self.registry.get(model_id)
+
+    async def _join(self, spec: ModelSpec, mode: LoadMode, report: Report) -> Service:
+        """Wait for a model together with all who want it."""
+        load = self._loads.get(spec.id)
+        if load is None:
+            reports: list[Report] = []
+            task = asyncio.get_running_loop().create_task(self._load(spec, mode, reports))
+            load = self._loads[spec.id] = _Load(task, reports)
+            task.add_done_callback(lambda _: self._forget(spec.id, load))
+        load.reports.append(report)
         try:
-            # The download is outside of the lock: it must not hold up a switch between models on disk.
-            directory = await self._fetch(spec, lambda p: tell("downloading", p.progress))
-            async with self._switching:
-                status = await self._replace(spec, directory, mode, tell)
-        except HotmicError as error:
-            self._failed[spec.id] = ModelStatus(model_id=spec.id, state="failed", reason=error.message)
-            self._on_change()
-            raise
-        tell("serving", 1.0)
-        return status
+            return await asyncio.shield(load.task)
+        except asyncio.CancelledError:
+            if not load.task.cancelled():
+                raise
+            if self._closed:
+                raise ShuttingDown("The daemon is stopping.") from None
+            raise Superseded(f"The load of {spec.id} was given up: another model was asked for after it.") from None
 
-    def _forget_load(self, model_id: str) -> None:
-        del self._loads[model_id]
+    def _give_up_unwanted_loads(self) -> None:
+        for model_id, load in tuple(self._loads.items()):
+            if not self._roster.needs(model_id):
+                load.task.cancel()
+                del self._loads[model_id]
+                self._keep(self._finish(load.task))
+
+    async def _finish(self, task: "asyncio.Task[Service]") -> None:
+        await asyncio.wait([task])
+
+    def _forget(self, model_id: str, load: _Load) -> None:
+        if self._loads.get(model_id) is load:
+            del self._loads[model_id]
         # Who waits for a model must look again, also when there will be none.
-        self._switched.set()
+        self._changed.set()
 
-    async def _replace(
-        self, spec: ModelSpec, directory: Path, mode: LoadMode, tell: Callable[[str, float], None]
-    ) -> ModelStatus:
-        old = self._current
-        if old is not None and not old.is_healthy:
-            mode = "replace"
-        if mode == "replace" and old is not None:
-            self._switch(None)
-            await self._retire(old)
+    async def _load(self, spec: ModelSpec, mode: LoadMode, reports: list[Report]) -> Service:
+        def tell(stage: str, share: float) -> None:
+            for report in reports:
+                report(progress_of(spec.id, stage, share))
+
+        served = self._find(spec.id)
+        if served is None or served.spec != spec:
+            try:
+                # The download is outside of the lock: it must not hold up models that are on disk.
+                directory = await self._loader.fetch(spec, tell)
+                async with self._loading:
+                    served = await self._open(self._loader.build(spec, directory), mode, tell)
+            except HotmicError as error:
+                self._note_failure(spec, error)
+                raise
+            self._failed.pop(spec.id, None)
+            log.info("model_serves", model=spec.id, seconds=served.status.load_seconds, device=served.status.device)
+        self._settle(served)
+        tell("serving", 1.0)
+        return served
+
+    async def _open(self, service: Service, mode: LoadMode, tell: Callable[[str, float], None]) -> Service:
+        spec, old = service.spec, self._current
+        is_wanted = self._roster.wanted == spec.id
+        if old is not None and is_wanted and (mode == "replace" or not old.is_healthy):
+            if not self._roster.pins(old.spec.id) or not old.is_healthy:
+                self._make_current(None)
+                await self._retire(old)
         try:
-            service = await self._open(spec, directory, tell)
+            await self._start(service, tell)
         except HotmicError as error:
             log.error("model_load_failed", model=spec.id, reason=error.message)
-            if mode == "replace" and old is not None and old.spec != spec:
-                await self._bring_back(old)
-            raise ModelUnavailable(f"The model {spec.id} could not be loaded. {error.message}") from error
-        self._failed.pop(spec.id, None)
-        self._switch(service)
-        if mode == "beside" and old is not None:
-            task = asyncio.get_running_loop().create_task(self._retire(old))
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
-        log.info("model_serves", model=spec.id, seconds=service.status.load_seconds, device=service.status.device)
-        return service.status
+            if self._current is None and is_wanted:
+                await self._bring_back(spec)
+            advice = ' Load it with mode "replace" to end the present one first.' if is_wanted and old else ""
+            advice = advice if isinstance(error, ModelUnavailable) and mode == "beside" else ""
+            raise ModelUnavailable(f"The model {spec.id} could not be loaded. {error.message}{advice}") from error
+        return service
 
-    async def _open(self, spec: ModelSpec, directory: Path, tell: Callable[[str, float], None]) -> Service:
-        await self._admit(spec, directory)
-        start = Start(
-            spec=spec,
-            directory=directory,
-            device=self._device,
-            compute_type=self._compute_type if spec.compute_type == "auto" else spec.compute_type,
-            threads=self._threads,
-            batch_size=self._batch_size,
-            num_workers=self._num_workers,
-        )
-        service = Service(start, build_worker=self._build_worker, on_change=self._on_change)
+    async def _start(self, service: Service, tell: Callable[[str, float], None]) -> None:
+        await self._loader.admit(service.spec, service.directory, make_room=self._unload_least_used)
         self._services.append(service)
-        tell("starting", 0.0)
-
-        def report(progress: Progress) -> None:
-            tell(progress.stage, progress.share)
-
         try:
-            await service.open(report)
+            await self._loader.open(service, tell)
         except BaseException:
             self._services.remove(service)
             await service.close()
             raise
-        return service
 
-    async def _admit(self, spec: ModelSpec, directory: Path) -> None:
-        if spec.type == "echo":
+    async def _bring_back(self, failed: ModelSpec) -> None:
+        """Serve the model again that had to make way for one that could not be loaded."""
+        if self._last is None or self._last.spec == failed:
             return
-        on_gpu = self._device != "cpu"
-        room = await asyncio.to_thread(memory.measure_room, with_gpu=on_gpu)
-        refusal = memory.refuse(
-            memory.measure_weights(directory), room, on_gpu=on_gpu, gpu_fraction=self._gpu_memory_fraction
-        )
-        if refusal:
-            advice = ' Load it with mode "replace" to end the present one first.' if self._current else ""
-            raise ModelUnavailable(refusal + advice)
-
-    async def _bring_back(self, old: Service) -> None:
+        old = self._loader.build(self._last.spec, self._last.directory)
         try:
-            self._switch(await self._open(old.spec, old.directory, lambda _stage, _share: None))
+            await self._start(old, lambda _stage, _share: None)
         except HotmicError as error:
             log.error("model_lost", model=old.spec.id, reason=error.message)
-            self._failed[old.spec.id] = ModelStatus(model_id=old.spec.id, state="failed", reason=error.message)
+            self._note_failure(old.spec, error)
+        else:
+            self._make_current(old)
+
+    def _note_failure(self, spec: ModelSpec, error: HotmicError) -> None:
+        state = advance("loading", Trigger.FAILED)
+        self._failed[spec.id] = ModelStatus(model_id=spec.id, state=state, reason=error.message)
+        if self._roster.wanted == spec.id:
+            self._roster.receive_wish(self.current)
+        self._on_change()
+
+    # who serves
+
+    def _settle(self, service: Service) -> None:
+        """Make a model that serves the current one, where it is wanted, and let go of those that it stands in for."""
+        if self._roster.wanted == service.spec.id and self._current is not service:
+            old = self._current
+            self._make_current(service)
+            if old is not None and (old.spec.id == service.spec.id or not self._roster.pins(old.spec.id)):
+                self._keep(self._retire(old))
+        for twin in self._services:
+            is_twin = twin is not service and twin.spec.id == service.spec.id
+            if is_twin and twin.status.state in ("serving", "unavailable"):
+                self._keep(self._retire(twin))
+        self._on_change()
+
+    def _make_current(self, service: Service | None) -> None:
+        self._last = self._current or self._last
+        self._current = service
+        self._changed.set()
+        self._on_change()
+
+    def _find(self, model_id: str) -> Service | None:
+        """Return who serves a model; the newest, where its entry has changed."""
+        for service in reversed(self._services):
+            if service.spec.id == model_id and service.status.state == "serving":
+                return service
+        return None
 
     async def _retire(self, service: Service) -> None:
         with contextlib.suppress(ModelUnavailable):
@@ -293,15 +389,37 @@ class LocalPool:
         await service.close()
         if service in self._services:
             self._services.remove(service)
+        if self._find(service.spec.id) is None:
+            self._roster.receive_gone(service.spec.id)
         self._on_change()
 
-    def _switch(self, service: Service | None) -> None:
-        self._current = service
-        self._switched.set()
-        self._on_change()
+    async def _unload_least_used(self) -> bool:
+        model_id = self._roster.least_recently_used()
+        service = self._find(model_id) if model_id is not None else None
+        if service is None:
+            return False
+        log.info("model_unloaded", model=model_id, reason="Another model needs its place.")
+        await self._retire(service)
+        return True
 
-    def _choose(self, model_id: str) -> Service | None:
-        for service in self._services:
-            if service.spec.id == model_id and service.status.state == "serving":
-                return service
-        return self._current
+    def _arm(self) -> None:
+        due = self._roster.next_timer()
+        if due is not None and self._expiry is None and not self._closed:
+            self._expiry = asyncio.get_running_loop().call_at(due, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        for model_id in self._roster.expired(now=self._now()):
+            self._roster.receive_gone(model_id)
+            if (service := self._find(model_id)) is not None and service is not self._current:
+                log.info("model_unloaded", model=model_id, reason="No session has chosen it for a while.")
+                self._keep(self._retire(service))
+        self._arm()
+
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -16,6 +16,7 @@ from hotmic.worker.gate import Gate
 from hotmic.worker.messages import MAX_IN_FLIGHT, Loaded, Progress, Start
 from hotmic.worker.process import WorkerProcess
 from hotmic.worker.recovery import Attempt, Recovery
+from hotmic.worker.roster import Trigger, advance
 
 log = structlog.get_logger(__name__)
 
@@ -74,10 +75,14 @@ class Service:
         """
 
         def tell(progress: Progress) -> None:
-            self.change("warming" if progress.stage == "warming" else "loading")
+            if progress.stage == "warming" and self.status.state == "loading":
+                self.move(Trigger.LOADED)
+            else:
+                self._note(self.status.state)
             report(progress)
 
         await self._launch(tell)
+        self.move(Trigger.WARMED)
         self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
 
     async def decode(self, jobs: Sequence[DecodeJob]) -> list[DecodeResult]:
@@ -110,12 +115,16 @@ class Service:
 
     async def drain(self) -> None:
         """Wait until every batch that was handed in has its results."""
-        self.change("draining")
+        if self.status.state != "draining":
+            self.move(Trigger.RELEASED)
         await self._unused.wait()
+        if self.status.state == "draining":
+            self.move(Trigger.DRAINED)
 
     async def close(self) -> None:
         """End the worker."""
-        self.change("retiring")
+        if self.status.state != "retiring":
+            self.move(Trigger.STOPPED)
         if self._supervisor is not None:
             self._supervisor.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -124,8 +133,11 @@ class Service:
             await self._worker.stop()
         self._ready.set()
 
-    def change(self, state: ModelState, reason: str | None = None) -> None:
-        """Note a new state."""
+    def move(self, trigger: Trigger, reason: str | None = None) -> None:
+        """Note what happened to the model."""
+        self._note(advance(self.status.state, trigger), reason)
+
+    def _note(self, state: ModelState, reason: str | None = None) -> None:
         loaded, worker = self._loaded, self._worker
         told = loaded.reason if loaded and reason is None else reason or ""
         status = msgspec.structs.replace(
@@ -164,7 +176,6 @@ class Service:
         self._loaded = await worker.start(self._start, report)
         self.status = msgspec.structs.replace(self.status, load_seconds=round(time.monotonic() - started, 3))
         self._ready.set()
-        self.change("serving")
 
     async def _supervise(self) -> None:
         while True:
@@ -180,21 +191,19 @@ class Service:
             assert self._worker is not None
             delay = self._recovery.receive_death(jobs_done=self._worker.jobs_done, now=loop.time())
             if delay is None:
-                self.change("unavailable", f"Its worker died again and again and is given up. {reason}")
+                self.move(Trigger.GIVEN_UP, f"Its worker died again and again and is given up. {reason}")
                 log.error("model_unavailable", model=self.spec.id, reason=reason)
                 self._ready.set()
                 return False
             log.warning("worker_restarts", model=self.spec.id, reason=reason, delay=delay)
-            state = self.status.state
-            self.change(state, f"The worker is started again. {reason}")
+            self._note(self.status.state, f"The worker is started again. {reason}")
             await asyncio.sleep(delay)
             try:
                 await self._launch(_ignore)
             except HotmicError as error:
                 reason = error.message
                 continue
-            if state == "draining":
-                self.change("draining")
+            self._note(self.status.state)
             return True
 
 

@@ -1,0 +1,124 @@
+"""Wanted models against served ones: the life of a model, who wants it, and which is unloaded first. Pure."""
+
+from enum import StrEnum
+
+from hotmic.values import ModelState
+
+
+class Trigger(StrEnum):
+    """What moves a model on."""
+
+    LOADED = "weights in memory"
+    WARMED = "every bucket warm"
+    FAILED = "load failed"
+    RELEASED = "wanted no more"
+    DRAINED = "last batch done"
+    GIVEN_UP = "workers die again and again"
+    STOPPED = "load given up, or the daemon stops"
+    ASKED = "asked for again"
+
+
+TRANSITIONS: dict[tuple[ModelState, Trigger], ModelState] = {
+    ("loading", Trigger.LOADED): "warming",
+    ("loading", Trigger.WARMED): "serving",
+    ("loading", Trigger.FAILED): "failed",
+    ("loading", Trigger.STOPPED): "retiring",
+    ("warming", Trigger.WARMED): "serving",
+    ("warming", Trigger.FAILED): "failed",
+    ("warming", Trigger.STOPPED): "retiring",
+    ("serving", Trigger.RELEASED): "draining",
+    ("serving", Trigger.GIVEN_UP): "unavailable",
+    ("serving", Trigger.STOPPED): "retiring",
+    ("draining", Trigger.DRAINED): "retiring",
+    ("draining", Trigger.GIVEN_UP): "unavailable",
+    ("draining", Trigger.STOPPED): "retiring",
+    ("unavailable", Trigger.RELEASED): "retiring",
+    ("unavailable", Trigger.STOPPED): "retiring",
+    ("failed", Trigger.ASKED): "loading",
+}
+"""The whole life of a model. One that serves goes on serving while a dead worker is replaced."""
+
+
+def advance(state: ModelState, trigger: Trigger) -> ModelState:
+    """Return what a model becomes.
+
+    Raises:
+        ValueError: That cannot happen in this state.
+    """
+    try:
+        return TRANSITIONS[state, trigger]
+    except KeyError:
+        raise ValueError(f"a model that is {state} cannot be told: {trigger}") from None
+
+
+def diagram() -> str:
+    """Return the table as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", "    [*] --> loading"]
+    lines += [f"    {before} --> {after}: {trigger}" for (before, trigger), after in TRANSITIONS.items()]
+    return "\n".join([*lines, "    retiring --> [*]"])
+
+
+class Roster:
+    """Who wants which model.
+
+    One model is *wanted* by all sessions without a choice of their own; the newest wish counts. Others are *pinned* by
+    sessions that chose them. A model that nobody wants is kept for a while, and the one that was left longest ago goes
+    first when room is needed.
+
+    Args:
+        keep_alive: Seconds a model is kept after its last session left.
+        most: Most models besides the wanted one.
+    """
+
+    def __init__(self, *, keep_alive: float, most: int) -> None:
+        self._keep_alive, self._most = keep_alive, most
+        self._pins: dict[str, int] = {}
+        self._left: dict[str, float] = {}
+        self.wanted: str | None = None
+        """The model that sessions without a choice are to have."""
+
+    def receive_wish(self, model_id: str | None) -> None:
+        """A controller wants a model for all, or none any more."""
+        self.wanted = model_id
+
+    def receive_pin(self, model_id: str) -> None:
+        """A session chose a model."""
+        self._pins[model_id] = self._pins.get(model_id, 0) + 1
+        self._left.pop(model_id, None)
+
+    def receive_unpin(self, model_id: str, *, now: float) -> None:
+        """A session left its model."""
+        self._pins[model_id] -= 1
+        if not self._pins[model_id]:
+            del self._pins[model_id]
+            self._left[model_id] = now
+
+    def receive_gone(self, model_id: str) -> None:
+        """A model is not served any more."""
+        self._left.pop(model_id, None)
+
+    def pins(self, model_id: str) -> int:
+        """Return how many sessions chose a model."""
+        return self._pins.get(model_id, 0)
+
+    def needs(self, model_id: str) -> bool:
+        """Return whether anybody wants a model."""
+        return model_id == self.wanted or model_id in self._pins
+
+    def has_place(self, model_id: str) -> bool:
+        """Return whether a chosen model may be loaded beside the others."""
+        others = (self._pins.keys() | self._left.keys()) - {model_id, self.wanted}
+        return model_id == self.wanted or len(others) < self._most
+
+    def least_recently_used(self) -> str | None:
+        """Return the model that was left longest ago and that nobody wants; ``None`` where all are wanted."""
+        return min((m for m in self._left if m != self.wanted), key=self._left.__getitem__, default=None)
+
+    def expired(self, *, now: float) -> list[str]:
+        """Return the models that were left long enough ago to be unloaded."""
+        return [m for m, left in self._left.items() if m != self.wanted and now >= left + self._keep_alive]
+
+    def next_timer(self) -> float | None:
+        """Return when the next model expires."""
+        first = self.least_recently_used()
+        return None if first is None else self._left[first] + self._keep_alive
