@@ -10,7 +10,7 @@ from hotmic.audio.vad_seed import SeedVad
 from hotmic.commands import SessionOptions
 from hotmic.config.model import Bundled, ModelSpec
 from hotmic.engines import echo
-from hotmic.errors import EngineFailed
+from hotmic.errors import EngineFailed, ModelUnavailable
 from hotmic.metrics import Metrics
 from hotmic.net.hub import Hub
 from hotmic.net.runner import Runner
@@ -39,10 +39,26 @@ class EchoPool:
         self.current: str | None = "echo"
         self.delay, self.fails, self.changes_its_mind = delay, False, False
         self.batches: list[int] = []
+        self.load_s = 1.0
+        self.acquired: list[str] = []
+        self.broken: set[str] = set()
         self._engine = echo.EchoEngine(SPEC, batch_size=8)
 
     def capabilities(self, model_id: str) -> Capabilities:
         return self._engine.capabilities
+
+    def serves(self, model_id: str) -> bool:
+        return model_id == self.current or model_id in self.acquired
+
+    async def acquire(self, model_id: str, *, report: Callable[[LoadProgress], None]) -> str:
+        await asyncio.sleep(self.load_s)
+        if model_id in self.broken:
+            raise ModelUnavailable(f"The model {model_id} could not be loaded.")
+        self.acquired.append(model_id)
+        return model_id
+
+    def release(self, model_id: str) -> None:
+        self.acquired.remove(model_id)
 
     def status(self) -> list[ModelStatus]:
         return []
@@ -58,7 +74,8 @@ class EchoPool:
         self.batches.append(len(jobs))
         if self.fails:
             raise EngineFailed("It failed.")
-        results = self._engine.decode(jobs)
+        decoder = model_id if self.serves(model_id) else self.current or ""
+        results = [msgspec.structs.replace(r, model_id=decoder) for r in self._engine.decode(jobs)]
         if self.changes_its_mind:
             results = [self._otherwise(job, result) for job, result in zip(jobs, results, strict=True)]
         return results
@@ -91,7 +108,7 @@ def build_session(session_id: str, channel: str, options: SessionOptions, tenant
 def build(pool: EchoPool, metrics: Metrics | None = None) -> tuple[Runner, Hub]:
     hub = Hub()
     runner = Runner(
-        pool=pool, hub=hub, scheduler=Scheduler(), metrics=metrics or Metrics(), build_session=build_session
+        pool=pool, hub=hub, build_scheduler=Scheduler, metrics=metrics or Metrics(), build_session=build_session
     )
     return runner, hub
 
@@ -100,5 +117,5 @@ def overload(runner: Runner, *, now: float) -> None:
     """Make the scheduler believe that finals have taken all of the device for a while."""
     shape = Bucket("final", 5.0, "transcribe", 1, 1, 0)
     for number in range(60):
-        runner.scheduler.capacity.receive_job(f"other-{number}", shape, now=now)
-        runner.scheduler.capacity.receive_batch(shape, 1, seconds=1.0, now=now)
+        runner.dispatcher.scheduler().capacity.receive_job(f"other-{number}", shape, now=now)
+        runner.dispatcher.scheduler().capacity.receive_batch(shape, 1, seconds=1.0, now=now)

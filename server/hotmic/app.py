@@ -225,6 +225,8 @@ def build_pool(settings: Settings, registry: Registry, *, on_change: Callable[[]
         gpu_memory_fraction=settings.gpu_memory_fraction,
         fetch=_fetcher(settings),
         on_change=on_change,
+        keep_alive=settings.keep_alive_s,
+        max_chosen_models=settings.max_chosen_models,
     )
 
 
@@ -244,28 +246,30 @@ def build_runner(settings: Settings, pool: LocalPool, hub: Hub, metrics: Metrics
             settings=numbers,
             options=options,
             build_segmenter=lambda profile: build_segmenter(settings, profile),
-            build_policy=lambda name: build_policy(pool, name),
+            build_policy=lambda name: build_policy(pool.spec(runner.choice(session_id) or pool.current), name),
             tenant=tenant,
         )
 
-    scheduler = Scheduler(
-        max_rows=settings.batch_size,
-        cadence=settings.partial_cadence_ms / 1000,
-        max_cadence=settings.partial_cadence_max_ms / 1000,
-    )
-    return Runner(
+    def build_scheduler() -> Scheduler:
+        return Scheduler(
+            max_rows=settings.batch_size,
+            cadence=settings.partial_cadence_ms / 1000,
+            max_cadence=settings.partial_cadence_max_ms / 1000,
+        )
+
+    runner = Runner(
         pool=pool,
         hub=hub,
-        scheduler=scheduler,
+        build_scheduler=build_scheduler,
         metrics=metrics,
         build_session=build_session,
         session_ttl=settings.session_ttl_s,
     )
+    return runner
 
 
-def build_policy(pool: LocalPool, name: PolicyName | None) -> Policy:
+def build_policy(spec: ModelSpec | None, name: PolicyName | None) -> Policy:
     """Return the policy of a segment: the session's choice, else the model's, with the model's numbers."""
-    spec = pool.current_spec
     if (name or (spec.policy if spec else "local_agreement")) == "align_att":
         return AlignAtt(spec.attention_margin_s) if spec else AlignAtt()
     return LocalAgreement(spec.agreement_n) if spec else LocalAgreement()

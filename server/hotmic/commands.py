@@ -6,6 +6,8 @@ from hotmic.values import Denoise, LoadMode, PolicyName, Task, VadProfile, Value
 class SessionOptions(Value, frozen=True, kw_only=True):
     """A patch of a session's options: ``None`` leaves a field as it is, an empty string or tuple clears it."""
 
+    model: str | None = None
+    """Model of the session's own; empty for the current one, whichever that is."""
     language: str | None = None
     """Language code; empty for automatic detection."""
     task: Task | None = None

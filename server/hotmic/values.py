@@ -82,7 +82,7 @@ class DecodeResult(Value, frozen=True, kw_only=True):
 
     job_id: str
     model_id: str = ""
-    """Which model was asked; the runner's to fill in."""
+    """Which model decoded it; the pool's to fill in."""
     text: str = ""
     words: tuple[Word, ...] = ()
     language: str = ""
@@ -135,6 +135,8 @@ class ModelStatus(Value, frozen=True, kw_only=True):
     reason: str = ""
     restarts: int = 0
     pid: int = 0
+    sessions: int = 0
+    """Sessions that chose it for themselves."""
 
 
 class Pool(Protocol):
@@ -151,6 +153,9 @@ class Pool(Protocol):
             ModelUnavailable: It is not served.
         """
 
+    def serves(self, model_id: str) -> bool:
+        """Return whether a model takes batches."""
+
     def status(self) -> list[ModelStatus]:
         """Return every known model's state."""
 
@@ -161,7 +166,20 @@ class Pool(Protocol):
             UnknownModel: No such key in the registry.
             ModelUnavailable: It could not be loaded; the message says why.
             DownloadFailed: Its weights are missing and could not be fetched.
+            Superseded: Another model was asked for in the meantime.
         """
+
+    async def acquire(self, model_id: str, *, report: Callable[[LoadProgress], None]) -> str:
+        """Serve a model for a session that chose it; return its id. Every call wants a ``release``.
+
+        Raises:
+            UnknownModel: No such key in the registry.
+            ModelUnavailable: It could not be loaded, or too many others are in use.
+            DownloadFailed: Its weights are missing and could not be fetched.
+        """
+
+    def release(self, model_id: str) -> None:
+        """A session that chose a model is over or chose another."""
 
     async def unload(self, model_id: str) -> None:
         """End the worker of a model.

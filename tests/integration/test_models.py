@@ -197,3 +197,55 @@ def test_sigterm_delivers_every_final(tmp_path: Path, registry: Path) -> None:
     asyncio.run(main())
     assert running.stop() == 0
     assert time.monotonic() - before < 60
+
+
+def test_sessions_choose_models_of_their_own(daemon: RunningDaemon) -> None:
+    async def main() -> None:
+        async with (
+            calling(daemon.control) as control,
+            calling(f"{daemon.audio}?session=one") as one,
+            calling(f"{daemon.audio}?session=two") as two,
+        ):
+            await one.say(type="configure", model="echo-b", request_id="mine")
+            await one.hear("model_loading", request_id="mine", model_id="echo-b")
+            assert (await one.hear("configured", request_id="mine"))["model"] == "echo-b"
+            await asyncio.gather(count_aloud(one, 0, 20), count_aloud(two, 50, 20))
+            for caller in (one, two):
+                await caller.say(type="audio_end")
+                await control.hear("recording_stopped")
+            models = {m["session_id"]: m["model"] for m in control.heard if m["type"] == "final_transcription"}
+            assert models == {"one": "echo-b", "two": "echo-a"}
+            assert sorted(numbers(control)) == [*range(20), *range(50, 70)]
+            await control.say(type="get_status")
+            states = {m["model_id"]: (m["state"], m["sessions"]) for m in (await control.hear("status"))["models"]}
+            assert states == {"echo-a": ("serving", 0), "echo-b": ("serving", 1)}
+            for model_id, code in (("broken", "model_unavailable"), ("nobody", "unknown_model")):
+                await one.say(type="configure", model=model_id, request_id=model_id)
+                assert (await one.hear("error", request_id=model_id))["code"] == code
+            await control.say(type="configure", model="echo-b", request_id="all")
+            await control.hear("configured", request_id="all")
+            await control.say(type="unload_model", model_id="echo-b", request_id="no")
+            assert "in use" in (await control.hear("error", request_id="no"))["message"]
+            await control.say(type="load_model", model_id="echo-b", request_id="swap")
+            await control.hear("model_loaded", request_id="swap")
+            await count_aloud(two, 70, 20)
+            await two.say(type="audio_end")
+            await control.hear("recording_stopped")
+            finals = [(m["text"], m["model"]) for m in control.heard if m["type"] == "final_transcription"]
+            assert finals[-1] == (" ".join(map(str, range(70, 90))), "echo-b")
+
+    asyncio.run(main())
+
+
+def test_two_controllers_ask_for_different_models_at_once(daemon: RunningDaemon) -> None:
+    async def main() -> None:
+        async with calling(daemon.control) as first, calling(daemon.control) as second:
+            await first.say(type="load_model", model_id="echo-b", request_id=1)
+            await first.hear("model_loading", request_id=1)
+            await second.say(type="load_model", model_id="echo-a", request_id=2)
+            assert (await first.hear("error", request_id=1))["code"] == "superseded"
+            await second.hear("model_loaded", request_id=2, model_id="echo-a")
+            await second.say(type="get_status")
+            assert (await second.hear("status"))["current_model"] == "echo-a"
+
+    asyncio.run(main())

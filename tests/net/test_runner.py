@@ -307,8 +307,8 @@ def test_jobs_carry_the_tenant_of_their_session() -> None:
         pool = EchoPool()
         runner, _ = build(pool)
         seen: set[str] = set()
-        receive = runner.scheduler.receive_job
-        runner.scheduler.receive_job = lambda job, *, now: (seen.add(job.tenant), receive(job, now=now))[1]  # type: ignore[method-assign]
+        receive = runner.dispatcher.scheduler().receive_job
+        runner.dispatcher.scheduler().receive_job = lambda job, *, now: (seen.add(job.tenant), receive(job, now=now))[1]  # type: ignore[method-assign]
         for tenant in ("token:a", "token:b"):
             session = runner.open_session("c", SessionOptions(), owner=lambda _: None, tenant=tenant)
             await talk(runner, session, 0, 10)
@@ -326,17 +326,17 @@ def test_another_model_is_measured_anew_and_the_same_one_is_not() -> None:
         session = runner.open_session("c", SessionOptions(), owner=lambda _: None)
         await talk(runner, session, 0, 20)
         await asyncio.sleep(2)
-        costs = runner.scheduler.capacity.costs
+        costs = runner.dispatcher.scheduler().capacity.costs
         assert costs["partial"].count > 0
         assert costs["final"].count > 0
         pool.current = None
         runner.receive_pool_change()
         pool.current = "echo"
         runner.receive_pool_change()
-        assert runner.scheduler.capacity.costs is costs
+        assert runner.dispatcher.scheduler().capacity.costs is costs
         pool.current = "other"
         runner.receive_pool_change()
-        assert runner.scheduler.capacity.costs["final"].count == 0
+        assert runner.dispatcher.scheduler().capacity.costs["final"].count == 0
 
     virtual_time.run(main())
 
@@ -349,6 +349,6 @@ def test_a_failed_batch_teaches_no_cost() -> None:
         session = runner.open_session("c", SessionOptions(), owner=lambda _: None)
         await talk(runner, session, 0, 10)
         await asyncio.sleep(2)
-        assert runner.scheduler.capacity.costs["final"].count == 0
+        assert runner.dispatcher.scheduler().capacity.costs["final"].count == 0
 
     virtual_time.run(main())

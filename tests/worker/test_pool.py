@@ -433,7 +433,7 @@ def test_sessions_have_models_of_their_own(run: Callable[..., None], job: Build)
     async def test(pool: LocalPool) -> None:
         await pool.load("a", mode="beside", report=ignore)
         assert await asyncio.gather(*(pool.acquire("b", report=ignore) for _ in range(3))) == ["b"] * 3
-        assert (pool.current, pool.pins("b"), len(fleet.workers)) == ("a", 3, 2)
+        assert (pool.current, pool.status()[1].sessions, len(fleet.workers)) == ("a", 3, 2)
         assert [await said(pool, job, m) for m in ("a", "b")] == ["x@1", "x@2"]
         await pool.load("c", mode="replace", report=ignore)
         assert [await said(pool, job, m) for m in ("a", "b", "c")] == ["x@3", "x@2", "x@3"]
@@ -490,7 +490,7 @@ def test_a_choice_that_fails_is_no_choice(run: Callable[..., None]) -> None:
             await pool.acquire("b", report=ignore)
         with pytest.raises(UnknownModel):
             await pool.acquire("nobody", report=ignore)
-        assert (pool.current, pool.pins("b"), pool.status()[1].state) == ("a", 0, "failed")
+        assert (pool.current, pool.status()[1].sessions, pool.status()[1].state) == ("a", 0, "failed")
 
     run_and_forget_failures(run, Fleet({}, {"fail_load": "No."}), test)
 

@@ -93,6 +93,10 @@ class Settings(BaseSettings):
     """Most windows decoded in one batch."""
     threads: int = Field(default=0, ge=0, le=1024)
     """CPU threads of one model; 0 takes the number of cores."""
+    keep_alive_s: float = Field(default=300, ge=0, le=86_400)
+    """Time a model that sessions chose for themselves stays loaded after the last of them left."""
+    max_chosen_models: int = Field(default=3, ge=0, le=64)
+    """Most models that sessions may choose besides the current one; 0 lets them choose none."""
     language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
     """Language code, such as `th`, of all sessions that do not choose; by default the model's own, or detected."""
     vad: VadProfile = "default"

@@ -85,6 +85,7 @@ def options(fields: m.ConfigFields | None) -> c.SessionOptions:
     if isinstance(words, str):
         words = [w.strip() for w in words.split(",") if w.strip()]
     return c.SessionOptions(
+        model=fields.model,
         language=fields.language,
         task=fields.task,
         vad=fields.vad,

@@ -26,6 +26,7 @@ class Message(msgspec.Struct, kw_only=True):
 class ConfigFields(Message, kw_only=True):
     """Options a client may set."""
 
+    model: Text | None = None
     language: Language | None = None
     task: Task | None = None
     vad: VadProfile | None = None

@@ -264,11 +264,16 @@ class Connection:
                 self._services.runner.receive_command(self._open_session(), command)
             case c.Configure(options=options) if self.is_speaker:
                 self.grant.require("speak")
-                self._services.control.check(options)
-                self._services.runner.receive_command(self._open_session(), command)
+                runner, session_id = self._services.runner, self._open_session()
+                self._services.control.check(options, chosen=runner.choice(session_id))
+                runner.receive_command(session_id, command)
                 known = self._options or self._services.control.options_of(self.channel)
                 self._options = merged = merge(known, options)
-                self.answer(configured(merged, command.request_id))
+                answer = configured(merged, command.request_id)
+                if options.model is None:
+                    self.answer(answer)
+                else:
+                    self._services.control.choose_model(session_id, command, self, answer)
             case _:
                 self._services.control.receive(command, self)
 

@@ -89,19 +89,27 @@ class Control:
         """Return what a new session of a channel starts with."""
         return self._channel_options.get(channel, self._options)
 
-    def check(self, options: c.SessionOptions) -> None:
-        """Refuse options that the model that serves cannot follow.
+    def check(self, options: c.SessionOptions, *, chosen: str | None = None) -> None:
+        """Refuse options that the model which is to decode cannot follow.
+
+        Args:
+            options: A patch of a session's options.
+            chosen: The model that the session has chosen already, if any.
 
         Raises:
-            BadField: A language it does not know.
+            UnknownModel: They name a model that is not in the registry.
+            BadField: A language the model does not know.
         """
-        model_id = self._pool.current
+        if options.model:
+            self.registry.get(options.model)
+        model_id = (chosen if options.model is None else options.model) or self._pool.current
         if not options.language or model_id is None:
             return
         try:
             known = self._pool.capabilities(model_id).languages
         except ModelUnavailable:
-            return  # its worker is being replaced; the next one will say
+            spec = self.registry.get(model_id) if options.model else None  # another is just being replaced
+            known = spec.languages if spec and "multilingual" not in spec.languages else ()
         if known and options.language not in known:
             shown = ", ".join(known[:8]) + (" …" if len(known) > 8 else "")
             raise BadField(f"'language': {model_id} does not know {options.language!r}; it knows {shown}.")
@@ -131,18 +139,25 @@ class Control:
                 asker.answer(e.StatusReported(request_id=rid, status=self.status()))
             case c.StartRecording():
                 self._require_control(asker)
-                self.check(command.config)
+                self.check(command.config, chosen=self.options_of(command.channel or asker.channel).model)
                 self._start(command, asker)
             case c.StopRecording():
                 self._require_control(asker)
                 self._spawn(self._stop(command, asker), asker, command)
             case c.Configure(options=options):
                 self._require_control(asker)
-                self.check(options)
+                self.check(options, chosen=self.options_of(asker.channel).model)
+                sessions = self._runner.in_channel(asker.channel)
+                before = self.options_of(asker.channel).model
                 self._configure(asker.channel, options)
-                for session_id in self._runner.in_channel(asker.channel):
+                for session_id in sessions:
                     self._runner.receive_command(session_id, command)
-                asker.answer(configured(self.options_of(asker.channel), rid))
+                answer = configured(self.options_of(asker.channel), rid)
+                if options.model is None:
+                    asker.answer(answer)
+                else:
+                    work = self._choose_for_channel(asker, sessions, options.model, before, answer)
+                    self._spawn(work, asker, command)
             case _:
                 raise BadField("This command is not for the control socket.")
 
@@ -156,6 +171,7 @@ class Control:
                 "compute_type": m.compute_type,
                 "load_seconds": round(m.load_seconds, 3),
                 "restarts": m.restarts,
+                "sessions": m.sessions,
                 **({"reason": m.reason} if m.reason else {}),
             }
             for m in self._pool.status()
@@ -167,8 +183,8 @@ class Control:
             "current_model": self._pool.current,
             "models": models,
             "sessions": self._runner.session_count,
-            "queue": self._runner.scheduler.waiting,
-            "cadence_ms": round(self._runner.scheduler.cadence * 1000),
+            "queue": self._runner.dispatcher.waiting,
+            "cadence_ms": round(self._runner.dispatcher.scheduler().cadence * 1000),
             "warnings": [{"code": k, "message": v} for k, v in self._runner.warnings.items()],
         }
 
@@ -192,19 +208,40 @@ class Control:
             current_model=self._pool.current,
         )
 
+    def choose_model(self, session_id: str, command: c.Configure, asker: Asker, answer: e.Configured) -> None:
+        """Give a session the model that a command names; the answer follows once it serves."""
+        self._require_control(asker)
+        work = self._choose([session_id], command.options.model or "", asker, answer)
+        self._spawn(work, asker, command)
+
+    async def _choose_for_channel(
+        self, asker: Asker, sessions: list[str], model_id: str, before: str | None, answer: e.Event | None
+    ) -> None:
+        channel = asker.channel
+        try:
+            await self._choose(sessions, model_id, asker, answer)
+        except HotmicError:
+            options = self._channel_options.get(channel)
+            if options is not None and options.model == self.registry.get(model_id).id:
+                self._channel_options[channel] = msgspec.structs.replace(options, model=before)
+            raise
+
+    async def _choose(self, sessions: list[str], model_id: str, asker: Asker, answer: e.Event | None) -> None:
+        rid = answer.request_id if answer is not None else None
+        # Held once for all of them, and loaded also where nobody speaks yet.
+        held = await self._pool.acquire(model_id, report=_reporter(asker, rid)) if model_id else ""
+        try:
+            for session_id in sessions:
+                await self._runner.choose_model(session_id, held, report=lambda _: None)
+        finally:
+            if held:
+                self._pool.release(held)
+        if answer is not None:
+            asker.answer(answer)
+
     async def _load(self, command: c.LoadModel, asker: Asker) -> None:
         spec = self.registry.get(command.model_id)
-
-        def report(progress: LoadProgress) -> None:
-            asker.answer(
-                e.ModelLoading(
-                    request_id=command.request_id,
-                    model_id=progress.model_id,
-                    progress=progress.progress,
-                    stage=progress.stage,
-                )
-            )
-
+        report = _reporter(asker, command.request_id)
         status = await self._pool.load(spec.id, mode=command.mode, report=report)
         loaded = e.ModelLoaded(
             model_id=spec.id, load_seconds=status.load_seconds, notice=spec.notice, phrases=spec.phrases
@@ -221,8 +258,11 @@ class Control:
     def _start(self, command: c.StartRecording, asker: Asker) -> None:
         channel = command.channel or asker.channel
         sessions = self._sessions_of(channel, command.session)
+        before, model_id = self.options_of(channel).model, command.config.model
         self._configure(channel, command.config)
         self._runner.start(sessions, command)
+        if model_id is not None:
+            self._spawn(self._choose_for_channel(asker, sessions, model_id, before, None), asker, command)
         if command.request_id is not None or not sessions:
             asker.answer(
                 e.RecordingStarted(
@@ -251,6 +291,8 @@ class Control:
         if options != c.SessionOptions():
             if not self._hub.has(channel) and not self._runner.in_channel(channel):
                 raise BadField(f"Nobody is in the channel '{channel}'.")
+            if options.model:
+                options = msgspec.structs.replace(options, model=self.registry.get(options.model).id)
             self._channel_options[channel] = merge(self.options_of(channel), options)
 
     def _require_control(self, asker: Asker) -> None:
@@ -280,6 +322,22 @@ class Control:
         task = asyncio.get_running_loop().create_task(guarded())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _reporter(asker: Asker, request_id: str | int | None) -> Callable[[LoadProgress], None]:
+    """Return what tells an asker how far a model is."""
+
+    def report(progress: LoadProgress) -> None:
+        asker.answer(
+            e.ModelLoading(
+                request_id=request_id,
+                model_id=progress.model_id,
+                progress=progress.progress,
+                stage=progress.stage,
+            )
+        )
+
+    return report
 
 
 def listing(spec: ModelSpec, state: str | None) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """The shell around sessions and scheduler: feed, drain, send, re-arm one timer."""
 
 import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
 import structlog
 
 from hotmic.commands import Command, SessionOptions, StartRecording, StopRecording
-from hotmic.errors import EngineFailed, HotmicError, ModelUnavailable, Overloaded, SessionGone, ShuttingDown
+from hotmic.errors import HotmicError, ModelUnavailable, Overloaded, SessionGone, ShuttingDown
 from hotmic.events import (
     Acknowledged,
     ErrorRaised,
@@ -22,11 +20,12 @@ from hotmic.events import (
     WarningRaised,
 )
 from hotmic.metrics import Metrics
+from hotmic.net.dispatcher import CURRENT, Dispatcher
 from hotmic.net.hub import Hub
-from hotmic.scheduler.scheduler import Batch, Scheduler
+from hotmic.scheduler.scheduler import Scheduler
 from hotmic.session.session import Session
 from hotmic.session.state import State
-from hotmic.values import DecodeResult, Pool
+from hotmic.values import DecodeJob, DecodeResult, LoadProgress, Pool
 
 SLOW = 1.0
 """Seconds of waiting for a text past which the daemon says that it is slower than real time."""
@@ -55,7 +54,7 @@ class Runner:
     Args:
         pool: Decodes.
         hub: Hears the events.
-        scheduler: Orders the jobs.
+        build_scheduler: Makes what orders the jobs of a model.
         metrics: Counts.
         build_session: Makes a session from an id, a channel, options and a tenant.
         max_sessions: Most sessions at a time.
@@ -67,13 +66,15 @@ class Runner:
         *,
         pool: Pool,
         hub: Hub,
-        scheduler: Scheduler,
+        build_scheduler: Callable[[], Scheduler],
         metrics: Metrics,
         build_session: Callable[[str, str, SessionOptions, str], Session],
         max_sessions: int = 4096,
         session_ttl: float = 30.0,
     ) -> None:
-        self.scheduler = scheduler
+        self.dispatcher = Dispatcher(
+            pool=pool, metrics=metrics, build_scheduler=build_scheduler, on_results=self._receive_results
+        )
         self.warnings: dict[str, str] = {}
         self._pool, self._hub, self._metrics = pool, hub, metrics
         self._build_session = build_session
@@ -89,9 +90,9 @@ class Runner:
         self._room: asyncio.Event = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._warned_slow_at = float("-inf")
-        self._served_model: str | None = None
         self._number = 0
-        self._told_waiting: dict[str, int] = {}
+        self._choices: dict[str, str] = {}
+        self._held: dict[str, str] = {}
 
     # sessions
 
@@ -125,7 +126,8 @@ class Runner:
             raise ShuttingDown("The daemon is stopping.")
         if len(self._sessions) >= self._max_sessions:
             raise Overloaded("The daemon holds as many speaking sessions as it may.", retry_after_ms=5000)
-        retry_after = self.scheduler.retry_after(now=self._now())
+        scheduler = self.dispatcher.scheduler(options.model or CURRENT)
+        retry_after = scheduler.retry_after(now=self._now())
         if retry_after is not None:
             message = "All capacity is taken by those who speak now; come again later."
             raise Overloaded(message, retry_after_ms=round(retry_after * 1000))
@@ -139,7 +141,9 @@ class Runner:
             session.label = f"{name}-{self._number}"
         self._sessions[session_id] = session
         self._owners[session_id] = _Owner(owner, on_lost, on_end)
-        self.scheduler.receive_session(session_id, now=self._now())
+        scheduler.receive_session(session_id, now=self._now())
+        if options.model:
+            self._begin_with(session, options.model)
         self._metrics.sessions.set(len(self._sessions))
         self._tell_model(session)
         return session_id
@@ -188,7 +192,7 @@ class Runner:
     ) -> None:
         """Feed one chunk into a session."""
         session = self._session(session_id)
-        session.cadence = self.scheduler.cadence
+        session.cadence = self._scheduler_of(session_id).cadence
         session.receive_audio(data, now=self._now(), encoding=encoding, sample_rate=sample_rate, seq=seq)
         self._drain(session)
 
@@ -228,7 +232,7 @@ class Runner:
         if session is None:
             return
         session.receive_close(now=self._now())
-        self.scheduler.forget(session_id, now=self._now())
+        self._scheduler_of(session_id).forget(session_id, now=self._now())
         self._drain(session)
 
     def in_channel(self, channel: str, name: str | None = None) -> list[str]:
@@ -276,6 +280,7 @@ class Runner:
         """Cancel what is under way."""
         for timer in (*self._timers.values(), *self._absent.values()):
             timer.cancel()
+        self.dispatcher.close()
         for task in tuple(self._tasks):
             task.cancel()
 
@@ -288,19 +293,76 @@ class Runner:
 
     def receive_pool_change(self) -> None:
         """The pool serves another model, or one again."""
-        current = self._pool.current
-        if current is not None and current != self._served_model:
-            with contextlib.suppress(ModelUnavailable):  # it has died since; its successor is told of in its turn
-                capabilities = self._pool.capabilities(current)
-                self._served_model = current
-                self.scheduler.receive_model(batches_in_flight=capabilities.batches_in_flight)
         for session in tuple(self._sessions.values()):
             self._tell_model(session)
             self._drain(session)
-        self._dispatch()
+        self.dispatcher.receive_pool_change()
+
+    def choice(self, session_id: str) -> str:
+        """Return the model that a session chose, empty where it follows the current one."""
+        return self._choices.get(session_id, CURRENT)
+
+    async def choose_model(self, session_id: str, model_id: str, *, report: Callable[[LoadProgress], None]) -> None:
+        """Give a session a model of its own, or with an empty id the current one; until it serves, the old one does.
+
+        Raises:
+            UnknownModel: No such key in the registry.
+            ModelUnavailable: It could not be loaded, or too many others are in use.
+            DownloadFailed: Its weights are missing and could not be fetched.
+        """
+        chosen = await self._pool.acquire(model_id, report=report) if model_id else CURRENT
+        session = self._sessions.get(session_id)
+        if session is None:
+            if chosen:
+                self._pool.release(chosen)
+            return
+        self._scheduler_of(session_id).forget(session_id, now=self._now())
+        self._leave_choice(session_id)
+        if chosen:
+            self._choices[session_id] = self._held[session_id] = chosen
+        self._scheduler_of(session_id).receive_session(session_id, now=self._now())
+        self._tell_model(session)
+        self._drain(session)
+
+    def _begin_with(self, session: Session, model_id: str) -> None:
+        """Have a new session wait for the model it begins with."""
+        self.dispatcher.expect(model_id)
+        self._choices[session.session_id] = model_id
+        task = asyncio.get_running_loop().create_task(self._await_first_model(session, model_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _await_first_model(self, session: Session, model_id: str) -> None:
+        session_id = session.session_id
+        try:
+            await self._pool.acquire(model_id, report=lambda _: None)
+        except HotmicError as error:
+            if self._choices.get(session_id) == model_id:
+                del self._choices[session_id]
+            message = f"The model {model_id} is not to be had; the current one is used instead. {error.message}"
+            log.error(message, code=error.code, session=session_id)
+            raised = ErrorRaised(code=error.code, message=message, model_id=model_id, session_id=session_id)
+            self._hub.publish(raised, channel=session.channel)
+        else:
+            if self._choices.get(session_id) == model_id and session_id not in self._held:
+                self._held[session_id] = model_id
+            else:
+                self._pool.release(model_id)
+        finally:
+            self.dispatcher.unexpect(model_id)
+            self._tell_model(session)
+
+    def _leave_choice(self, session_id: str) -> None:
+        self._choices.pop(session_id, None)
+        held = self._held.pop(session_id, None)
+        if held is not None:
+            self._pool.release(held)
+
+    def _scheduler_of(self, session_id: str) -> Scheduler:
+        return self.dispatcher.scheduler(self.choice(session_id))
 
     def _tell_model(self, session: Session) -> None:
-        model_id = self._pool.current
+        model_id = self.choice(session.session_id) or self._pool.current
         if model_id is None:
             return
         try:
@@ -313,8 +375,9 @@ class Runner:
     def _drain(self, session: Session) -> None:
         now = self._now()
         jobs = session.jobs_to_run()
+        scheduler = self._scheduler_of(session.session_id)
         for job in jobs:
-            self.scheduler.receive_job(job, now=now)
+            scheduler.receive_job(job, now=now)
         for event in session.events_to_send():
             self._publish(session, event)
         self._arm(session)
@@ -322,7 +385,7 @@ class Runner:
             self._forget(session)
         self._room.set()
         if jobs:
-            self._dispatch()
+            self.dispatcher.dispatch()
 
     def _forget(self, session: Session) -> None:
         del self._sessions[session.session_id]
@@ -330,7 +393,8 @@ class Runner:
         waiting = self._absent.pop(session.session_id, None)
         if waiting is not None:
             waiting.cancel()
-        self.scheduler.forget(session.session_id, now=self._now())
+        self._scheduler_of(session.session_id).forget(session.session_id, now=self._now())
+        self._leave_choice(session.session_id)
         timer = self._timers.pop(session.session_id, None)
         if timer is not None:
             timer.cancel()
@@ -389,49 +453,15 @@ class Runner:
         session.handle_timer(now=self._now())
         self._drain(session)
 
-    def _dispatch(self) -> None:
-        if self._pool.current is None:
-            return
-        for batch in self.scheduler.batches_to_run(now=self._now()):
-            task = asyncio.get_running_loop().create_task(self._run(batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        waiting = self.scheduler.waiting
-        if waiting != self._told_waiting:
-            self._told_waiting = waiting
-            for kind, count in waiting.items():
-                self._metrics.queue.labels(kind).set(count)
-
-    async def _run(self, batch: Batch) -> None:
-        results = await self._decode(batch)
-        now = self._now()
-        has_failed = all(result.error_code for result in results)
-        self.scheduler.receive_done(batch, now=now, has_failed=has_failed)
-        self._metrics.batch_seconds.labels(batch.kind).observe(now - batch.started)
-        self._metrics.batch_rows.observe(len(batch.jobs))
+    def _receive_results(self, jobs: Sequence[DecodeJob], results: Sequence[DecodeResult], now: float) -> None:
         touched: dict[str, Session] = {}
-        for job, result in zip(batch.jobs, results, strict=True):
-            if result.suppressed:
-                self._metrics.suppressed.labels(result.suppressed).inc()
+        for job, result in zip(jobs, results, strict=True):
             session = self._sessions.get(job.session_id)
             if session is not None:
                 session.receive_result(result, now=now)
                 touched[job.session_id] = session
         for session in touched.values():
             self._drain(session)
-        self._dispatch()
-
-    async def _decode(self, batch: Batch) -> list[DecodeResult]:
-        model_id = self._pool.current or ""
-        try:
-            results = await self._pool.decode(model_id, batch.jobs)
-            return [msgspec.structs.replace(result, model_id=model_id) for result in results]
-        except HotmicError as error:
-            log.error("A batch failed.", code=error.code, reason=error.message)
-            return _failed(batch, error)
-        except Exception:
-            log.exception("A batch failed unexpectedly.")
-            return _failed(batch, EngineFailed("The window could not be decoded; the log has the reason."))
 
     def _watch_pace(self, lag: float) -> None:
         now = self._now()
@@ -453,7 +483,3 @@ class Runner:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-def _failed(batch: Batch, error: HotmicError) -> list[DecodeResult]:
-    return [DecodeResult(job_id=j.job_id, error_code=error.code, error_message=error.message) for j in batch.jobs]

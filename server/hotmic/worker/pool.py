@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from hotmic.config.model import ComputeType, Device, ModelSpec
 from hotmic.errors import HotmicError, ModelUnavailable, ShuttingDown, Superseded, UnknownModel
@@ -104,10 +105,10 @@ class LocalPool:
         """The id of the model for all sessions without a choice."""
         return self._current.spec.id if self._current else None
 
-    @property
-    def current_spec(self) -> ModelSpec | None:
-        """What the registry said about the current model when it was loaded."""
-        return self._current.spec if self._current else None
+    def spec(self, model_id: str | None) -> ModelSpec | None:
+        """Return what the registry said about a model that serves when it was loaded."""
+        service = self._find(model_id) if model_id else None
+        return service.spec if service else None
 
     def serves(self, model_id: str) -> bool:
         """Return whether a model takes batches."""
@@ -128,13 +129,8 @@ class LocalPool:
         """Return the state of every model that has a worker or is about to, and of those whose last load failed."""
         known = [service.status for service in self._services]
         ids = {status.model_id for status in known}
-        coming = [ModelStatus(model_id=m, state="loading") for m in self._loads if m not in ids]
-        failed = [status for m, status in self._failed.items() if m not in self._loads]
-        return [*known, *coming, *failed]
-
-    def pins(self, model_id: str) -> int:
-        """Return how many sessions chose a model."""
-        return self._roster.pins(model_id)
+        coming = [ModelStatus(model_id=m, state="loading") for m in self._loads if m not in ids | self._failed.keys()]
+        return [replace(s, sessions=self._roster.pins(s.model_id)) for s in (*known, *coming, *self._failed.values())]
 
     # who wants what
 
@@ -293,6 +289,7 @@ class LocalPool:
 
         served = self._find(spec.id)
         if served is None or served.spec != spec:
+            self._failed.pop(spec.id, None)
             try:
                 # The download is outside of the lock: it must not hold up models that are on disk.
                 directory = await self._loader.fetch(spec, tell)
@@ -301,7 +298,6 @@ class LocalPool:
             except HotmicError as error:
                 self._note_failure(spec, error)
                 raise
-            self._failed.pop(spec.id, None)
             log.info("model_serves", model=spec.id, seconds=served.status.load_seconds, device=served.status.device)
         self._settle(served)
         tell("serving", 1.0)
@@ -310,8 +306,9 @@ class LocalPool:
     async def _open(self, service: Service, mode: LoadMode, tell: Callable[[str, float], None]) -> Service:
         spec, old = service.spec, self._current
         is_wanted = self._roster.wanted == spec.id
-        if old is not None and is_wanted and (mode == "replace" or not old.is_healthy):
-            if not self._roster.pins(old.spec.id) or not old.is_healthy:
+        if old is not None and is_wanted:
+            is_free = mode == "replace" and not self._roster.pins(old.spec.id)
+            if is_free or not old.is_healthy:
                 self._make_current(None)
                 await self._retire(old)
         try:

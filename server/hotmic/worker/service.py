@@ -107,7 +107,7 @@ class Service:
                     attempts[:0] = attempt.receive_death(alone=died.alone)
                 else:
                     results.update((result.job_id, result) for result in done)
-            return [results[job.job_id] for job in jobs]
+            return [msgspec.structs.replace(results[job.job_id], model_id=self.spec.id) for job in jobs]
         finally:
             self._users -= 1
             if not self._users:
