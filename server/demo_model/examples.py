@@ -7,7 +7,7 @@ bands and moments (SpecAugment, Park et al. 2019), level, timestamps or none, a 
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from demo_model import grammar
 from demo_model.network import CHARACTERS
-from demo_model.speech import Clip
+from demo_model.speech import FRAMES_PER_SECOND, Clip, Word
 from demo_model.tokenizer import MAX_TIMESTAMP, Tokens
 
 STEPS_PER_SECOND = 50
@@ -25,6 +25,11 @@ IGNORED = -100
 _CHARACTER_CLASS = {character: index + 1 for index, character in enumerate(CHARACTERS)}
 _LOOK_AFTER = 0.3
 """Where to look when the text is over, in seconds after the last word: who looks back says a word again."""
+_TALKS = 0.12
+"""Share of clips after which others follow without an end: windows of long segments hold several sentences and
+voices. A talk takes some six clips, so that nearly half of all clips are in one."""
+_LONGEST_TALK = 2800
+"""Mel frames."""
 _TRAP = (158, 161)
 """CTranslate2 takes an encoder output as long as the number of mel bins for features: train around it too."""
 
@@ -181,6 +186,23 @@ def collate(clips: Sequence[Clip], tokens: Tokens, rng: random.Random, *, frames
     return Batch(features, inputs, targets, frame_words, spans, steps, characters)
 
 
+def run_together(clips: Sequence[Clip]) -> Clip:
+    """Return one clip in which others follow each other, as when several people talk; only the last may be cut."""
+    words: list[Word] = []
+    position = 0
+    for clip in clips:
+        words += [word.moved(position / FRAMES_PER_SECOND) for word in clip.words or ()]
+        position += clip.features.shape[1]
+    return replace(
+        clips[-1],
+        features=np.concatenate([clip.features for clip in clips], axis=1),
+        text=" ".join(clip.text for clip in clips),
+        words=tuple(words),
+        start=words[0].start,
+        end=words[-1].end,
+    )
+
+
 class Pool:
     """Clips in memory; deals them out in rounds so that every clip comes once before any comes twice."""
 
@@ -207,6 +229,7 @@ class Pool:
             self._rng.shuffle(more)
             self._waiting = more + self._waiting
         chosen = [self._clips[self._waiting.pop()] for _ in range(min(clips, len(self._waiting)))]
+        chosen = self._with_talks(chosen)
         chosen.sort(key=lambda clip: clip.features.shape[1] + self._rng.uniform(-25, 25))
         batches: list[list[Clip]] = []
         batch: list[Clip] = []
@@ -218,3 +241,24 @@ class Pool:
         batches.append(batch)
         self._rng.shuffle(batches)
         return batches
+
+    def _with_talks(self, clips: list[Clip]) -> list[Clip]:
+        """Return clips of which some are run together, up to a window's length."""
+        dealt: list[Clip] = []
+        talk: list[Clip] = []
+        room = 0
+        for clip in clips:
+            if not clip.words:
+                dealt.append(clip)
+            elif talk:
+                talk.append(clip)
+                room -= clip.features.shape[1]
+                if room < 0 or clip.truncated:
+                    fits = talk[:-1] if room < 0 else talk
+                    dealt += [run_together(fits), *talk[len(fits) :]]
+                    talk = []
+            elif self._rng.random() < _TALKS and not clip.truncated:
+                talk, room = [clip], self._rng.randint(400, _LONGEST_TALK) - clip.features.shape[1]
+            else:
+                dealt.append(clip)
+        return dealt + talk

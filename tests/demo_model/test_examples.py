@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from demo_model.examples import IGNORED, Pool, collate, frame_labels, padded_length, sequence, varied, word_classes
+from demo_model.examples import (
+    IGNORED,
+    Pool,
+    collate,
+    frame_labels,
+    padded_length,
+    run_together,
+    sequence,
+    varied,
+    word_classes,
+)
 from demo_model.speech import Clip, Word
 from demo_model.tokenizer import Tokens, train_tokenizer
 
@@ -66,7 +76,32 @@ def test_varied_features_keep_their_shape() -> None:
 
 def test_the_pool_deals_every_clip_before_any_again() -> None:
     pool = Pool(random.Random(1))
-    pool.add(iter([_clip(60 + index) for index in range(10)]))
+    pool.add(iter([_clip(60 + index, "") for index in range(10)]))
     dealt = [clip for batch in pool.deal(10, 300) for clip in batch]
     assert len({id(clip) for clip in dealt}) == 10
     assert all(len(batch) * max(clip.features.shape[1] for clip in batch) <= 480 for batch in pool.deal(10, 300))
+
+
+def test_clips_run_together_keep_their_words_and_times() -> None:
+    talk = run_together([_clip(120, "one two"), _clip(100, "three"), _clip(80, "four", truncated=True)])
+    assert talk.features.shape == (80, 300)
+    assert talk.text == "one two three four"
+    assert [(word.text, round(word.start, 2)) for word in talk.words or ()] == [
+        ("one", 0.2),
+        ("two", 0.5),
+        ("three", 1.4),
+        ("four", 2.4),
+    ]
+    assert (talk.start, round(talk.end, 2), talk.truncated) == (0.2, 2.7, True)
+
+
+def test_the_pool_makes_talks_of_some_clips_and_loses_none() -> None:
+    pool = Pool(random.Random(1))
+    pool.add(iter([_clip(100 + n % 50, truncated=n % 9 == 0) for n in range(400)] + [_clip(90, "")] * 40))
+    dealt = [clip for batch in pool.deal(440, 3000) for clip in batch]
+    talks = [clip for clip in dealt if len(clip.text.split()) > 2]
+    assert sum(len(clip.text.split()) // 2 for clip in dealt) == 400
+    assert sum(not clip.text for clip in dealt) == 40
+    assert 20 < len(talks) < 70
+    assert max(clip.features.shape[1] for clip in dealt) <= 2800 + 150
+    assert sum(len(clip.text.split()) // 2 for clip in talks) > 130
