@@ -1,0 +1,45 @@
+"""Whether a client is still there, on the ``websockets`` library."""
+
+import asyncio
+import contextlib
+
+import structlog
+from websockets.asyncio.server import ServerConnection
+
+log = structlog.get_logger(__name__)
+
+
+class WatchedConnection(ServerConnection):
+    """A connection that is cut once its client is dead.
+
+    Dead is a client of which no byte came for ``ping_timeout`` seconds, no frame and no pong, while one was awaited.
+    The library's own keep-alive wants a pong in that time; the pong of a client that is held back stands behind its
+    audio, so here any sign of life will do, and one that is not read need not give any.
+    """
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+        self.awaited_since: float | None = None
+        """When the wait for a frame began; ``None`` while the client is not read."""
+        self._heard_at = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the socket."""
+        self._heard_at = self.loop.time()
+        super().data_received(data)
+
+    async def keepalive(self) -> None:
+        """Ping every ``ping_interval`` seconds until the client is dead; the library ends it with the connection."""
+        assert self.ping_interval is not None
+        assert self.ping_timeout is not None
+        while True:
+            await asyncio.sleep(self.ping_interval)
+            if self.awaited_since is not None:
+                silent = self.loop.time() - max(self.awaited_since, self._heard_at)
+                if silent >= self.ping_timeout:
+                    log.info("A client is gone without a word.", silent_s=round(silent, 1))
+                    self.transport.abort()
+                    return
+            with contextlib.suppress(TimeoutError):  # one that does not read either is found by its silence
+                async with asyncio.timeout(self.ping_timeout):
+                    await self.ping()
