@@ -247,11 +247,14 @@ class Connection:
             else:
                 frame = await self._peer.receive()
             await self._throttle.admit_message()
+            waiting = len(self._outbox)
             try:
                 for command in self._parse(frame):
                     await self._receive(command)
             except HotmicError as error:
                 self._refuse(error, request_id(frame) if isinstance(frame, str) else None)
+            if len(self._outbox) > waiting:
+                await self._outbox.has_room()  # who asks faster than it reads the answers is not to be cut for them
 
     def _parse(self, frame: Frame) -> Sequence[c.Command]:
         try:

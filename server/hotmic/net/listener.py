@@ -20,7 +20,7 @@ from hotmic.dialects.control import ControlDialect
 from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.errors import BadField, ConfigError, HotmicError, NotAuthorized, ShuttingDown
 from hotmic.net.connection import Connection, PeerGoneError, Services
-from hotmic.net.liveness import WatchedConnection
+from hotmic.net.liveness import WatchedConnection, keep_short
 from hotmic.net.security import Grant
 
 PATHS = frozenset({"/", "/ws/control", "/ws/audio"})
@@ -151,6 +151,7 @@ class Listener:
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else error.strerror or "unknown reason"
             raise ConfigError(f"{self.name}_port: cannot listen on {host}:{port}: {why}.") from error
+        keep_short(self._server.sockets)
         bound: Any = next(iter(self._server.sockets))
         return int(bound.getsockname()[1])
 

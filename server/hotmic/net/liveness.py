@@ -2,9 +2,16 @@
 
 import asyncio
 import contextlib
+import socket
+import sys
+from collections.abc import Iterable
 
 import structlog
 from websockets.asyncio.server import ServerConnection
+
+RECEIVE_BUFFER, SEGMENT = 65_536, 8192
+"""Bytes. On loopback, where a segment may hold 64 KiB, a client's system buffers 4 MB when it is not read: half a
+minute of audio at four times real time, in which its own pings wait. With both of these it is 1.6 MB."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,3 +50,15 @@ class WatchedConnection(ServerConnection):
             with contextlib.suppress(TimeoutError):  # one that does not read either is found by its silence
                 async with asyncio.timeout(self.ping_timeout):
                     await self.ping()
+
+
+def keep_short(listening: Iterable[socket.socket]) -> None:
+    """Make systems buffer little on the way from clients that are not read, or these give up for want of a pong.
+
+    Args:
+        listening: Sockets; the connections they accept inherit it.
+    """
+    for each in listening:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        if sys.platform == "linux":
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
