@@ -39,7 +39,7 @@ KEPT_S = 120.0
 """Seconds of audio that are kept for a daemon that is away; then ``send_audio`` waits."""
 FATAL = (1000, 1003, 1007, 1008, 1009)
 """Close codes after which the same again would end the same way (RFC 6455, 7.4.1)."""
-RETRIED = ("unreachable", "closed", "timeout", "shutting_down", "overloaded")
+RETRIED = ("unreachable", "closed", "timeout", "shutting_down", "overloaded", "rate_limited")
 BACKOFF_S = (0.1, 5.0)
 
 
@@ -136,12 +136,15 @@ class Client:
     async def _greeting(self, socket: ClientConnection) -> Event:
         try:
             async with asyncio.timeout(min(self._wait, GREETING_WAIT)):
-                return read_event(await socket.recv())
+                greeting = read_event(await socket.recv())
         except TimeoutError as error:
             address = self._uris[0].partition("?")[0]
             raise ClientError("timeout", f"No greeting came from {address}: is that the control socket?") from error
         except ConnectionClosed as error:
             raise gone(error) from error
+        if greeting.get("type") == "error":
+            raise ClientError(greeting["code"], greeting["message"])
+        return greeting
 
     async def close(self) -> None:
         """Disconnect."""
@@ -447,6 +450,8 @@ class Client:
                 is_news = not by_audio and event.get("segment_id") not in self._hearing.finished
             case "error":
                 is_news = True
+            case "warning" if event["code"] == "rate_limited":
+                is_news = True  # told to the speaker alone
             case "subscribed":
                 is_news = False
             case _:

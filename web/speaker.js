@@ -17,7 +17,7 @@
    *
    * Events: `state` (detail: "idle", "starting", "recording" or "finishing"); `level` (detail: peak from 0 to 1);
    * `cut` when `isCut` changed; `problem` (detail: a sentence); `late` (detail: whether the network is behind the
-   * sound); `message` (detail: a final, the end of a recording or an error that the audio socket told).
+   * sound); `message` (detail: a final, the end of a recording, an error or a rate limit that the audio socket told).
    */
   class Speaker extends EventTarget {
     state = "idle";
@@ -162,7 +162,7 @@
         this.#begin();
       } else if (message.code === "sequence_gap") {
         this.#openSocket();
-      } else if (TOLD.has(message.type)) {
+      } else if (TOLD.has(message.type) || message.code === "rate_limited") {
         this.#tell("message", message);
       }
     }

@@ -22,10 +22,12 @@ from hotmic.net.connection import Services
 from hotmic.net.control import Control
 from hotmic.net.history import History
 from hotmic.net.hub import Hub
-from hotmic.net.limit import Limit
+from hotmic.net.limit import Quota
 from hotmic.net.listener import Listener
+from hotmic.net.roster import Roster
 from hotmic.net.runner import Runner
 from hotmic.net.security import Access, Tokens
+from hotmic.net.throttle import Rates
 from hotmic.policies.align_att import AlignAtt
 from hotmic.policies.local_agreement import LocalAgreement
 from hotmic.policies.policy import Policy
@@ -70,6 +72,8 @@ class Daemon:
             allow_null_origin=settings.allow_null_origin,
         )
         self.metrics = Metrics()
+        self.roster = Roster()
+        self.metrics.registry.register(self.roster)
         self.hub = Hub(History(keep=settings.history_s, first_id=round(time.time() * 1000)))
         self.pool = build_pool(settings, registry, on_change=self._receive_pool_change)
         self.runner = build_runner(settings, self.pool, self.hub, self.metrics)
@@ -87,15 +91,22 @@ class Daemon:
             control=self.control,
             access=self.access,
             metrics=self.metrics,
-            streams=Limit(settings.max_streams_per_address),
+            roster=self.roster,
+            connections=Quota(
+                "connections",
+                per_address=settings.max_connections_per_address,
+                per_token=settings.max_connections_per_token,
+            ),
+            streams=Quota(
+                "streams", per_address=settings.max_streams_per_address, per_token=settings.max_streams_per_token
+            ),
+            rates=rates(settings),
             outbox_items=settings.outbox_items,
             outbox_bytes=settings.outbox_bytes,
             slow_client=settings.slow_client_s,
         )
-        connections = Limit(settings.max_connections_per_address)
         self._listeners = [
-            Listener(name, services, connections=connections, max_message=settings.max_message_bytes)
-            for name in ("control", "audio")
+            Listener(name, services, max_message=settings.max_message_bytes) for name in ("control", "audio")
         ]
         self._gateway: Any = None
         self._watcher: asyncio.Task[None] | None = None
@@ -294,6 +305,16 @@ def build_segmenter(settings: Settings, profile: VadProfile) -> Segmenter:
         start_gap=numbers.start_gap,
         start_threshold=numbers.start_threshold,
         stay_threshold=numbers.stay_threshold,
+    )
+
+
+def rates(settings: Settings) -> Rates:
+    """Return how fast one connection may send."""
+    return Rates(
+        messages=settings.max_messages_per_s,
+        audio=settings.max_audio_speed,
+        audio_burst=settings.audio_burst_s,
+        commands=settings.max_commands_per_s,
     )
 
 

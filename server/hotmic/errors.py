@@ -11,7 +11,7 @@ HotmicError
 │   ├── TooLarge              too_large        (1009)
 │   ├── UnknownModel          unknown_model
 │   ├── NotAuthorized         not_authorized   (1008)
-│   ├── RateLimited           rate_limited     (1013)
+│   ├── RateLimited           rate_limited     ├── QuotaReached  rate_limited   (1013)
 │   ├── SequenceGap           sequence_gap
 │   ├── SessionGone           session_gone
 │   ├── RingFull              ring_full
@@ -113,10 +113,15 @@ class NotAuthorized(PeerError):
 
 
 class RateLimited(PeerError):
-    """More messages, audio or connections than the limits allow."""
+    """More of something than the limits allow at this moment; the connection stays."""
 
     code = "rate_limited"
     retryable = True
+
+
+class QuotaReached(RateLimited):
+    """More connections or streams than an address or a token may have at a time."""
+
     close_code = 1013
 
 

@@ -194,4 +194,5 @@ class WarningRaised(Event, frozen=True, kw_only=True):
 
     code: str
     message: str
+    retry_after_ms: int | None = None
     session_id: str = ""

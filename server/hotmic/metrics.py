@@ -43,6 +43,3 @@ class Metrics:
         )
         self.rejections = Counter("hotmic_rejections", "Refused requests", ["code"], registry=registry)
         self.slow_clients = Counter("hotmic_slow_clients", "Clients cut for not reading", registry=registry)
-        self.events_coalesced = Counter(
-            "hotmic_partials_coalesced", "Stale partials overwritten in an outbox", registry=registry
-        )

@@ -124,7 +124,10 @@ def main() -> None:
     sets = build_sets(options.speech)
     results: dict[str, Any] = {}
     for denoise in options.denoise:
-        with tempfile.TemporaryDirectory() as folder, running_daemon(Path(folder), "--denoise", denoise) as daemon:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            running_daemon(Path(folder), "--denoise", denoise, env={"HOTMIC_MAX_AUDIO_SPEED": "0"}) as daemon,
+        ):
             for snr_db in [None, *options.snr]:
                 label = f"denoise {denoise}, " + ("clean" if snr_db is None else f"{snr_db:g} dB")
                 results[label] = measure(daemon, sets, snr_db, label)

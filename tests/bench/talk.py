@@ -152,7 +152,10 @@ def main() -> None:
     rng = random.Random(options.seed)
     said = sentences(options.minutes * 60, rng)
     talk = talk_of(said, rng)
-    with tempfile.TemporaryDirectory() as folder, running_daemon(Path(folder), *options.flags) as daemon:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_daemon(Path(folder), *options.flags, env={"HOTMIC_MAX_AUDIO_SPEED": "0"}) as daemon,
+    ):
         heard = asyncio.run(give(daemon, talk, options.speed))
         pieces = asyncio.run(transcribe(daemon, [pcm(samples, rng, None) for (samples, _), _ in said]))
     figures = report(said, heard, pieces, len(talk) / 2 / RATE)

@@ -1,4 +1,7 @@
-from hotmic.net.limit import Limit
+import pytest
+
+from hotmic.errors import QuotaReached
+from hotmic.net.limit import Limit, Quota
 
 
 def test_the_limit_is_exact_and_per_key() -> None:
@@ -7,3 +10,23 @@ def test_the_limit_is_exact_and_per_key() -> None:
     limit.leave("a")
     assert limit.enter("a")
     assert not limit.enter("a")
+
+
+def test_a_quota_counts_for_address_and_token_or_for_neither() -> None:
+    quota = Quota("streams", per_address=2, per_token=1)
+    leave = quota.enter(address="a", token="alice")
+    for _ in range(3):
+        with pytest.raises(QuotaReached, match="Too many streams from this token") as refused:
+            quota.enter(address="a", token="alice")
+    assert refused.value.retry_after_ms == 5000
+    quota.enter(address="a", token="bob")
+    with pytest.raises(QuotaReached, match="from this address"):
+        quota.enter(address="a", token=None)
+    with pytest.raises(QuotaReached, match="from this address"):
+        quota.enter(address="a", token="carol")
+    quota.enter(address="b", token="carol")
+    leave()
+    leave()
+    quota.enter(address="a", token="alice")
+    with pytest.raises(QuotaReached):
+        quota.enter(address="a")

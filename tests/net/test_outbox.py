@@ -44,3 +44,19 @@ def test_get_waits_for_the_next_frame() -> None:
         return await outbox.get()
 
     assert virtual_time.run(main()) == "late"
+
+
+def test_room_is_waited_for_until_half_of_it_is_taken() -> None:
+    async def main() -> None:
+        outbox = Outbox(max_items=4, max_bytes=100)
+        for frame in "abc":
+            outbox.put(frame)
+        waiting = asyncio.create_task(outbox.has_room())
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        await outbox.get()
+        await asyncio.sleep(1)
+        assert waiting.done()
+        await outbox.has_room()
+
+    virtual_time.run(main())

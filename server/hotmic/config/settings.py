@@ -139,6 +139,18 @@ class Settings(BaseSettings):
     """Most connections from one address."""
     max_streams_per_address: int = Field(default=1024, ge=1)
     """Most speaking sessions from one address."""
+    max_connections_per_token: int = Field(default=4096, ge=1)
+    """Most connections with one token."""
+    max_streams_per_token: int = Field(default=1024, ge=1)
+    """Most speaking sessions with one token."""
+    max_messages_per_s: float = Field(default=500, ge=0)
+    """Messages of one connection per second; more are held back. 0 is no limit."""
+    max_commands_per_s: float = Field(default=20, ge=0)
+    """Messages that are no audio; twice as many may come at once, more are refused. 0 is no limit."""
+    max_audio_speed: float = Field(default=4, ge=0)
+    """Audio of one connection in multiples of real time; what comes faster is held back. 0 is no limit."""
+    audio_burst_s: float = Field(default=30, ge=1, le=3600)
+    """Audio that may come at once before `max_audio_speed` counts."""
     allowed_origins: Names = ()
     """Web origins besides the daemon's own that may connect, such as `https://captions.example`."""
     allowed_hosts: Names = ()
@@ -265,6 +277,7 @@ def _rules(settings: Settings) -> Iterator[tuple[str, bool, str]]:
     yield "ring_s", settings.ring_s >= settings.max_segment_s + 5, "at least max_segment_s + 5"
     cadence = settings.partial_cadence_ms
     yield "partial_cadence_max_ms", settings.partial_cadence_max_ms >= cadence, "at least partial_cadence_ms"
+    yield "max_audio_speed", not 0 < settings.max_audio_speed < 1, "0, or at least 1"
     yield "hang_over_ms", settings.hang_over_ms <= settings.min_silence_ms, "at most min_silence_ms"
     seen: set[int] = set()
     for key in ("control_port", "audio_port", "http_port"):

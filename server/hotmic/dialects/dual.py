@@ -310,4 +310,5 @@ def _(event: e.ErrorRaised, timestamp: str) -> Json:
 @encode.register
 def _(event: e.WarningRaised, timestamp: str) -> Json:
     body: Json = {"type": "warning", "code": event.code, "message": event.message, "timestamp": timestamp}
-    return body | {"session_id": event.session_id} if event.session_id else body
+    extra = {"retry_after_ms": event.retry_after_ms, "session_id": event.session_id}
+    return body | {key: value for key, value in extra.items() if value not in (None, "")}

@@ -2,8 +2,11 @@
 
 import asyncio
 import uuid
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from hotmic import commands as c
@@ -11,14 +14,16 @@ from hotmic import events as e
 from hotmic.audio.pcm import parse
 from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import request_id
-from hotmic.errors import BadField, HotmicError, NotAuthorized, RateLimited
+from hotmic.errors import BadField, HotmicError, NotAuthorized, QuotaReached, RateLimited
 from hotmic.metrics import Metrics
 from hotmic.net.control import Control, configured, failure, merge
 from hotmic.net.hub import Hub, wall_clock
-from hotmic.net.limit import Limit
+from hotmic.net.limit import Quota
 from hotmic.net.outbox import Outbox
+from hotmic.net.roster import ClientReport, Roster
 from hotmic.net.runner import Runner
 from hotmic.net.security import Access, Grant
+from hotmic.net.throttle import Rates, Throttle
 
 FIRST_MESSAGE = 10.0
 """Seconds a client has to present its token as a message."""
@@ -76,13 +81,16 @@ class Services:
         control: Control,
         access: Access,
         metrics: Metrics,
-        streams: Limit,
+        roster: Roster,
+        connections: Quota,
+        streams: Quota,
+        rates: Rates,
         outbox_items: int,
         outbox_bytes: int,
         slow_client: float,
     ) -> None:
         self.hub, self.runner, self.control, self.access, self.metrics = hub, runner, control, access, metrics
-        self.streams = streams
+        self.roster, self.connections, self.streams, self.rates = roster, connections, streams, rates
         self.outbox_items, self.outbox_bytes, self.slow_client = outbox_items, outbox_bytes, slow_client
 
 
@@ -107,6 +115,8 @@ class Connection:
         self._session_id: str | None = None
         self._options: c.SessionOptions | None = None
         self._outbox = Outbox(max_items=services.outbox_items, max_bytes=services.outbox_bytes)
+        self._throttle = Throttle(services.rates, tell=self._warn, withhold=self._withhold)
+        self._leave: Callable[[], None] = lambda: None
         self._closing: tuple[int, str] | None = None
         self._is_over = False
         self._cut = asyncio.Event()
@@ -118,11 +128,28 @@ class Connection:
         return self._dialect.is_speaker
 
     @property
+    def _token(self) -> str | None:
+        """Name of its token; ``None`` while there is none, or where everybody is anonymous."""
+        return self.grant.name if self.grant is not None and self._services.access.needs_token else None
+
+    @property
     def _tenant(self) -> str:
         """Whom the scheduler counts it with: its token, or its address where everybody is anonymous."""
-        if self.grant is not None and self._services.access.needs_token:
-            return f"token:{self.grant.name}"
-        return f"address:{self._peer.address}"
+        return f"address:{self._peer.address}" if self._token is None else f"token:{self._token}"
+
+    def report(self, client_id: str) -> ClientReport:
+        """Return the figures of the detailed status."""
+        return ClientReport(
+            id=client_id,
+            dialect=self._dialect.name,
+            address=self._peer.address,
+            channel=self.channel,
+            session_id=self._session_id or "",
+            pending_items=len(self._outbox),
+            pending_bytes=self._outbox.bytes,
+            coalesced=self._outbox.coalesced,
+            held_s=round(self._throttle.held, 3),
+        )
 
     # what it hears
 
@@ -154,7 +181,21 @@ class Connection:
 
     async def run(self) -> None:
         """Serve the client until either side ends it."""
+        try:
+            self._enter()
+        except QuotaReached as error:
+            self._refuse(error, None)
+        else:
+            try:
+                await self._serve()
+            finally:
+                self._leave()
+        if self._closing is not None:
+            await self._farewell(*self._closing)
+
+    async def _serve(self) -> None:
         services = self._services
+        client_id = services.roster.join(self)
         services.metrics.connections.labels(self._dialect.name).inc()
         services.hub.join(self)
         if not self.is_speaker and self.grant is not None:
@@ -170,14 +211,18 @@ class Connection:
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             self._leave_session(said_goodbye=any(isinstance(o, PeerGoneError) and o.said_goodbye for o in outcomes))
             services.control.forget_channel(self.channel)
+            services.roster.leave(client_id)
             services.metrics.connections.labels(self._dialect.name).dec()
         for outcome in outcomes:
             if isinstance(outcome, Exception) and not isinstance(outcome, PeerGoneError):
                 log_id = uuid.uuid4().hex[:12]
                 self._log.error("A connection failed.", log_id=log_id, exc_info=outcome)
                 self._closing = self._closing or (1011, f"internal error {log_id}")
-        if self._closing is not None:
-            await self._farewell(*self._closing)
+
+    def _enter(self) -> None:
+        """Count it with its address and its token; again when the token comes as a message."""
+        self._leave()
+        self._leave = self._services.connections.enter(address=self._peer.address, token=self._token)
 
     async def _farewell(self, code: int, reason: str) -> None:
         """Send what still waits, as far as the client takes it, and close."""
@@ -201,11 +246,22 @@ class Connection:
                     return
             else:
                 frame = await self._peer.receive()
+            await self._throttle.admit_message()
+            waiting = len(self._outbox)
             try:
-                for command in self._dialect.parse(frame):
+                for command in self._parse(frame):
                     await self._receive(command)
             except HotmicError as error:
                 self._refuse(error, request_id(frame) if isinstance(frame, str) else None)
+            if len(self._outbox) > waiting:
+                await self._outbox.has_room()  # who asks faster than it reads the answers is not to be cut for them
+
+    def _parse(self, frame: Frame) -> Sequence[c.Command]:
+        try:
+            return self._dialect.parse(frame)
+        except HotmicError:
+            self._throttle.admit_command()  # what cannot be read counts as one
+            raise
 
     async def _write(self) -> None:
         while True:
@@ -231,16 +287,31 @@ class Connection:
 
     def _refuse(self, error: HotmicError, rid: str | int | None) -> None:
         self._services.metrics.rejections.labels(error.code).inc()
-        self._log.info("Refused.", code=error.code, reason=error.message)
+        tell = self._log.debug if isinstance(error, RateLimited) else self._log.info  # a flood is not to fill the log
+        tell("Refused.", code=error.code, reason=error.message)
         self.answer(failure(error, rid))
         if error.close_code is not None:
             self.close(error.close_code, error.message[:100])
         elif self.grant is None:
             self.close(1008, "the first message must present a token")
 
+    def _warn(self, warning: e.WarningRaised) -> None:
+        self._log.info("Held back.", reason=warning.message)
+        self.answer(msgspec.structs.replace(warning, session_id=self._session_id or ""))
+
+    def _withhold(self) -> AbstractContextManager[None]:
+        return self._services.runner.withholding(self._session_id or "")
+
     # what it says
 
     async def _receive(self, command: c.Command) -> None:
+        match command:
+            case c.AppendAudio():
+                pass
+            case c.EndAudio():
+                await self._throttle.admit_end()
+            case _:
+                self._throttle.admit_command()
         if isinstance(command, c.Authenticate):
             self._authenticate(command)
             return
@@ -308,6 +379,7 @@ class Connection:
         for begin in range(0, max(1, len(command.data)), SLICE):
             piece = command.data[begin : begin + SLICE]
             seconds = runner.seconds_of(session_id, piece, encoding=command.encoding, sample_rate=command.sample_rate)
+            await self._throttle.admit_audio(seconds)
             await runner.has_room(session_id, seconds)
             runner.receive_audio(session_id, piece, encoding=command.encoding, sample_rate=command.sample_rate)
             self._services.metrics.audio_seconds.inc(seconds)
@@ -321,6 +393,7 @@ class Connection:
         runner = self._services.runner
         encoding, rate = command.encoding, command.sample_rate
         seconds = runner.seconds_of(session_id, command.data, encoding=encoding, sample_rate=rate)
+        await self._throttle.admit_audio(seconds)
         await runner.has_room(session_id, seconds)
         if self._session_id == session_id:
             runner.receive_audio(session_id, command.data, encoding=encoding, sample_rate=rate, seq=command.seq)
@@ -329,27 +402,26 @@ class Connection:
     def _authenticate(self, command: c.Authenticate) -> None:
         first = self.grant is None
         self.grant = self._services.access.grant_token(command.token)
+        self._enter()
         self.answer(e.Authenticated(request_id=command.request_id, scopes=tuple(self.grant.scopes)))
         if first and not self.is_speaker:
             self.answer(self._services.control.greeting())
 
     def _open_session(self) -> str:
         if self._session_id is None:
-            if not self._services.streams.enter(self._peer.address):
-                raise RateLimited("Too many streams from this address.", retry_after_ms=5000)
-            address = self._peer.address
+            leave = self._services.streams.enter(address=self._peer.address, token=self._token)
             try:
                 self._session_id = self._services.runner.open_session(
                     self.channel,
                     self._services.control.options_of(self.channel),
                     owner=self.answer,
                     on_lost=self._lose_session,
-                    on_end=lambda: self._services.streams.leave(address),
+                    on_end=leave,
                     name=self._session_name,
                     tenant=self._tenant,
                 )
             except HotmicError:
-                self._services.streams.leave(address)
+                leave()
                 raise
         return self._session_id
 

@@ -1,6 +1,11 @@
-"""How many of something one address may have at a time."""
+"""How many of something one address or token may have at a time."""
 
 from collections import Counter
+from collections.abc import Callable
+
+from hotmic.errors import QuotaReached
+
+RETRY_AFTER_MS = 5000
 
 
 class Limit:
@@ -26,3 +31,39 @@ class Limit:
         self._counts[key] -= 1
         if self._counts[key] <= 0:
             del self._counts[key]
+
+
+class Quota:
+    """A bounded count of one thing, per address and per token.
+
+    Args:
+        what: The thing, as the refusal calls it.
+        per_address: Allowed per address.
+        per_token: Allowed per token.
+    """
+
+    def __init__(self, what: str, *, per_address: int, per_token: int) -> None:
+        self._what = what
+        self._limits = {"address": Limit(per_address), "token": Limit(per_token)}
+
+    def enter(self, **owners: str | None) -> Callable[[], None]:
+        """Count one more for the ``address``, the ``token`` or both; return what counts it less again.
+
+        Raises:
+            QuotaReached: One of them has as many as it may; nothing was counted.
+        """
+        entered: list[tuple[Limit, str]] = []
+
+        def leave() -> None:
+            while entered:
+                limit, key = entered.pop()
+                limit.leave(key)
+
+        for kind, key in owners.items():
+            if key is None:
+                continue
+            if not self._limits[kind].enter(key):
+                leave()
+                raise QuotaReached(f"Too many {self._what} from this {kind}.", retry_after_ms=RETRY_AFTER_MS)
+            entered.append((self._limits[kind], key))
+        return leave

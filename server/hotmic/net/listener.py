@@ -18,14 +18,16 @@ from websockets.http11 import Request, Response
 from hotmic.dialects.audio import AudioDialect
 from hotmic.dialects.control import ControlDialect
 from hotmic.dialects.dialect import Dialect, Frame
-from hotmic.errors import BadField, ConfigError, HotmicError, NotAuthorized, RateLimited, ShuttingDown
+from hotmic.errors import BadField, ConfigError, HotmicError, NotAuthorized, ShuttingDown
 from hotmic.net.connection import Connection, PeerGoneError, Services
-from hotmic.net.limit import Limit
+from hotmic.net.liveness import WatchedConnection, keep_short
 from hotmic.net.security import Grant
 
 PATHS = frozenset({"/", "/ws/control", "/ws/audio"})
 GOODBYES = (1000, 1001)
 """Close codes of a client that is done: normal closure, going away (RFC 6455, 7.4.1)."""
+PING_INTERVAL, PING_TIMEOUT = 20.0, 35.0
+"""Seconds: a client is cut when it is silent after two pings."""
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 log = structlog.get_logger(__name__)
@@ -34,18 +36,21 @@ log = structlog.get_logger(__name__)
 class WebsocketsPeer:
     """A connection of the ``websockets`` library."""
 
-    def __init__(self, socket: ServerConnection) -> None:
+    def __init__(self, socket: WatchedConnection) -> None:
         self._socket = socket
         remote = socket.remote_address
         self.address = str(remote[0]) if remote else "local"
 
     async def receive(self) -> Frame:
         """Return the next frame."""
+        self._socket.awaited_since = self._socket.loop.time()
         try:
             return await self._socket.recv()
         except ConnectionClosed as error:
             said_goodbye = error.rcvd is not None and error.rcvd.code in GOODBYES
             raise PeerGoneError(said_goodbye=said_goodbye) from error
+        finally:
+            self._socket.awaited_since = None
 
     async def send(self, frame: Frame) -> None:
         """Send a frame as text."""
@@ -93,13 +98,23 @@ class Listener:
     Args:
         name: ``control`` or ``audio``.
         services: The daemon.
-        connections: Shared limit of connections per address.
         max_message: Largest frame in bytes.
+        ping_interval: Seconds between two pings.
+        ping_timeout: Seconds of silence after which a client is dead.
     """
 
-    def __init__(self, name: str, services: Services, *, connections: Limit, max_message: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        services: Services,
+        *,
+        max_message: int,
+        ping_interval: float = PING_INTERVAL,
+        ping_timeout: float = PING_TIMEOUT,
+    ) -> None:
         self.name = name
-        self._services, self._connections, self._max_message = services, connections, max_message
+        self._services, self._max_message = services, max_message
+        self._ping_interval, self._ping_timeout = ping_interval, ping_timeout
         self._build: Callable[[Wish], Dialect] = (
             (lambda _: ControlDialect())
             if name == "control"
@@ -121,13 +136,14 @@ class Listener:
                 host,
                 port,
                 process_request=self._check,
+                create_connection=WatchedConnection,
                 compression=None,
                 max_size=self._max_message,
                 max_queue=8,
                 write_limit=65_536,
                 open_timeout=10,
-                ping_interval=20,
-                ping_timeout=20,
+                ping_interval=self._ping_interval,
+                ping_timeout=self._ping_timeout,
                 close_timeout=2,
                 server_header=None,
                 logger=_quiet_logger(),
@@ -135,6 +151,7 @@ class Listener:
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else error.strerror or "unknown reason"
             raise ConfigError(f"{self.name}_port: cannot listen on {host}:{port}: {why}.") from error
+        keep_short(self._server.sockets)
         bound: Any = next(iter(self._server.sockets))
         return int(bound.getsockname()[1])
 
@@ -175,11 +192,8 @@ class Listener:
         return None
 
     async def _serve(self, socket: ServerConnection) -> None:
+        assert isinstance(socket, WatchedConnection)
         peer = WebsocketsPeer(socket)
-        if not self._connections.enter(peer.address):
-            self._services.metrics.rejections.labels(RateLimited.code).inc()
-            await peer.close(1013, "too many connections from this address")
-            return
         grant: Grant | None = socket.grant  # type: ignore[attr-defined]
         wish: Wish = socket.wish  # type: ignore[attr-defined]
         connection = Connection(
@@ -190,7 +204,6 @@ class Listener:
             await connection.run()
         finally:
             self._open.discard(connection)
-            self._connections.leave(peer.address)
 
 
 def _only(headers: Headers, name: str) -> str | None:

@@ -29,6 +29,7 @@ class Outbox:
         self._letters: deque[_Letter] = deque()
         self._keyed: dict[str, _Letter] = {}
         self._filled: asyncio.Event | None = None
+        self._taken: asyncio.Event | None = None
         self.bytes = 0
         self.coalesced = 0
 
@@ -60,4 +61,12 @@ class Outbox:
         letter = self._letters.popleft()
         self._keyed.pop(letter.key, None)
         self.bytes -= len(letter.frame)
+        if self._taken is not None:
+            self._taken.set()
         return letter.frame
+
+    async def has_room(self) -> None:
+        """Wait until it is at most half full."""
+        while len(self._letters) > self._max_items // 2:
+            self._taken = asyncio.Event()
+            await self._taken.wait()

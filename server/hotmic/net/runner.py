@@ -1,8 +1,9 @@
 """The shell around sessions and scheduler: feed, drain, send, re-arm one timer."""
 
 import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -33,7 +34,7 @@ SLOW_EVERY = 30.0
 """Seconds between two such warnings."""
 
 ROOM_POLL = 0.25
-"""Seconds until a timer is looked at again whose session waits for room."""
+"""Seconds until a timer is looked at again whose session's audio is withheld."""
 NO_SPEECH = "no_speech"
 
 log = structlog.get_logger(__name__)
@@ -84,7 +85,7 @@ class Runner:
         self._absent: dict[str, asyncio.TimerHandle] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._stop_waiters: list[tuple[Counter[str], asyncio.Future[None]]] = []
-        self._waiting_for_room: Counter[str] = Counter()
+        self._withheld: Counter[str] = Counter()
         self._is_closing = False
         self.on_session_end: Callable[[str], None] = lambda _: None
         self._room: asyncio.Event = asyncio.Event()
@@ -202,18 +203,25 @@ class Runner:
         if session is None or session.has_room(seconds):
             return
         deadline = self._now() + limit
-        self._waiting_for_room[session_id] += 1
+        with self.withholding(session_id):
+            try:
+                async with asyncio.timeout_at(deadline):
+                    while (session := self._sessions.get(session_id)) is not None and not session.has_room(seconds):
+                        self._room.clear()
+                        await self._room.wait()
+            except TimeoutError:
+                log.warning("A session's ring stayed full.", session=session_id)
+
+    @contextlib.contextmanager
+    def withholding(self, session_id: str) -> Iterator[None]:
+        """Meanwhile audio of a session waits before it: its wire does not count as silent."""
+        self._withheld[session_id] += 1
         try:
-            async with asyncio.timeout_at(deadline):
-                while (session := self._sessions.get(session_id)) is not None and not session.has_room(seconds):
-                    self._room.clear()
-                    await self._room.wait()
-        except TimeoutError:
-            log.warning("A session's ring stayed full.", session=session_id)
+            yield
         finally:
-            self._waiting_for_room[session_id] -= 1
-            if not self._waiting_for_room[session_id]:
-                del self._waiting_for_room[session_id]
+            self._withheld[session_id] -= 1
+            if not self._withheld[session_id]:
+                del self._withheld[session_id]
 
     def seconds_of(self, session_id: str, data: bytes, *, encoding: str, sample_rate: int | None) -> float:
         """Return how long a chunk lasts, at the rate it names or the session's."""
@@ -445,8 +453,8 @@ class Runner:
 
     def _fire(self, session: Session) -> None:
         del self._timers[session.session_id]
-        if self._waiting_for_room[session.session_id]:
-            # The wire is not silent: its audio waits for room in the ring.
+        if self._withheld[session.session_id]:
+            # The wire is not silent: its audio waits for room in the ring, or is held back.
             loop = asyncio.get_running_loop()
             self._timers[session.session_id] = loop.call_later(ROOM_POLL, self._fire, session)
             return
