@@ -257,7 +257,7 @@ def build_runner(settings: Settings, pool: LocalPool, hub: Hub, metrics: Metrics
             settings=numbers,
             options=options,
             build_segmenter=lambda profile: build_segmenter(settings, profile),
-            build_policy=lambda name: build_policy(pool.spec(runner.choice(session_id) or pool.current), name),
+            build_policy=lambda name: build_policy(pool.spec(runner.choices.of(session_id) or pool.current), name),
             tenant=tenant,
         )
 

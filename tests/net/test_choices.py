@@ -57,7 +57,7 @@ def test_a_session_changes_its_model_in_mid_word_and_loses_nothing() -> None:
         choosing = asyncio.create_task(runner.choose_model(one, "mine", report=ignore))
         await utter(runner, one, 0, 8)
         await choosing
-        assert runner.choice(one) == "mine"
+        assert runner.choices.of(one) == "mine"
         speaking = asyncio.create_task(utter(runner, one, 8, 30))
         await asyncio.sleep(1.5)
         await runner.choose_model(one, "yours", report=ignore)
@@ -108,7 +108,7 @@ def test_a_session_whose_first_model_fails_is_told_and_heard_by_the_current_one(
         assert {final.model_id for final in ear.finals} == {"echo"}
         with pytest.raises(ModelUnavailable):
             await runner.choose_model(session, "mine", report=ignore)
-        assert runner.choice(session) == ""
+        assert runner.choices.of(session) == ""
         await runner.finish()
 
     virtual_time.run(main())

@@ -336,7 +336,7 @@ class Connection:
             case c.Configure(options=options) if self.is_speaker:
                 self.grant.require("speak")
                 runner, session_id = self._services.runner, self._open_session()
-                self._services.control.check(options, chosen=runner.choice(session_id))
+                self._services.control.check(options, chosen=runner.choices.of(session_id))
                 runner.receive_command(session_id, command)
                 known = self._options or self._services.control.options_of(self.channel)
                 self._options = merged = merge(known, options)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -21,6 +21,7 @@ from hotmic.events import (
     WarningRaised,
 )
 from hotmic.metrics import Metrics
+from hotmic.net.choices import Choices
 from hotmic.net.dispatcher import CURRENT, Dispatcher
 from hotmic.net.hub import Hub
 from hotmic.scheduler.scheduler import Scheduler
@@ -92,8 +93,7 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._warned_slow_at = float("-inf")
         self._number = 0
-        self._choices: dict[str, str] = {}
-        self._held: dict[str, str] = {}
+        self.choices = Choices(pool, self.dispatcher)
 
     # sessions
 
@@ -144,7 +144,8 @@ class Runner:
         self._owners[session_id] = _Owner(owner, on_lost, on_end)
         scheduler.receive_session(session_id, now=self._now())
         if options.model:
-            self._begin_with(session, options.model)
+            self.choices.expect(session_id, options.model)
+            self._spawn(self._await_first_model(session, options.model))
         self._metrics.sessions.set(len(self._sessions))
         self._tell_model(session)
         return session_id
@@ -193,7 +194,7 @@ class Runner:
     ) -> None:
         """Feed one chunk into a session."""
         session = self._session(session_id)
-        session.cadence = self._scheduler_of(session_id).cadence
+        session.cadence = self.choices.scheduler_of(session_id).cadence
         session.receive_audio(data, now=self._now(), encoding=encoding, sample_rate=sample_rate, seq=seq)
         self._drain(session)
 
@@ -240,7 +241,7 @@ class Runner:
         if session is None:
             return
         session.receive_close(now=self._now())
-        self._scheduler_of(session_id).forget(session_id, now=self._now())
+        self.choices.scheduler_of(session_id).forget(session_id, now=self._now())
         self._drain(session)
 
     def in_channel(self, channel: str, name: str | None = None) -> list[str]:
@@ -306,10 +307,6 @@ class Runner:
             self._drain(session)
         self.dispatcher.receive_pool_change()
 
-    def choice(self, session_id: str) -> str:
-        """Return the model that a session chose, empty where it follows the current one."""
-        return self._choices.get(session_id, CURRENT)
-
     async def choose_model(self, session_id: str, model_id: str, *, report: Callable[[LoadProgress], None]) -> None:
         """Give a session a model of its own, or with an empty id the current one; until it serves, the old one does.
 
@@ -318,59 +315,27 @@ class Runner:
             ModelUnavailable: It could not be loaded, or too many others are in use.
             DownloadFailed: Its weights are missing and could not be fetched.
         """
-        chosen = await self._pool.acquire(model_id, report=report) if model_id else CURRENT
+        acquired = await self.choices.acquire(model_id, report=report)
         session = self._sessions.get(session_id)
         if session is None:
-            if chosen:
-                self._pool.release(chosen)
+            self.choices.release(acquired)
             return
-        self._scheduler_of(session_id).forget(session_id, now=self._now())
-        self._leave_choice(session_id)
-        if chosen:
-            self._choices[session_id] = self._held[session_id] = chosen
-        self._scheduler_of(session_id).receive_session(session_id, now=self._now())
+        self.choices.set(session_id, acquired, now=self._now())
         self._tell_model(session)
         self._drain(session)
 
-    def _begin_with(self, session: Session, model_id: str) -> None:
-        """Have a new session wait for the model it begins with."""
-        self.dispatcher.expect(model_id)
-        self._choices[session.session_id] = model_id
-        task = asyncio.get_running_loop().create_task(self._await_first_model(session, model_id))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _await_first_model(self, session: Session, model_id: str) -> None:
-        session_id = session.session_id
         try:
-            await self._pool.acquire(model_id, report=lambda _: None)
+            await self.choices.receive_expected(session.session_id, model_id)
         except HotmicError as error:
-            if self._choices.get(session_id) == model_id:
-                del self._choices[session_id]
             message = f"The model {model_id} is not to be had; the current one is used instead. {error.message}"
-            log.error(message, code=error.code, session=session_id)
-            raised = ErrorRaised(code=error.code, message=message, model_id=model_id, session_id=session_id)
+            log.error(message, code=error.code, session=session.session_id)
+            raised = ErrorRaised(code=error.code, message=message, model_id=model_id, session_id=session.session_id)
             self._hub.publish(raised, channel=session.channel)
-        else:
-            if self._choices.get(session_id) == model_id and session_id not in self._held:
-                self._held[session_id] = model_id
-            else:
-                self._pool.release(model_id)
-        finally:
-            self.dispatcher.unexpect(model_id)
-            self._tell_model(session)
-
-    def _leave_choice(self, session_id: str) -> None:
-        self._choices.pop(session_id, None)
-        held = self._held.pop(session_id, None)
-        if held is not None:
-            self._pool.release(held)
-
-    def _scheduler_of(self, session_id: str) -> Scheduler:
-        return self.dispatcher.scheduler(self.choice(session_id))
+        self._tell_model(session)
 
     def _tell_model(self, session: Session) -> None:
-        model_id = self.choice(session.session_id) or self._pool.current
+        model_id = self.choices.of(session.session_id) or self._pool.current
         if model_id is None:
             return
         try:
@@ -383,7 +348,7 @@ class Runner:
     def _drain(self, session: Session) -> None:
         now = self._now()
         jobs = session.jobs_to_run()
-        scheduler = self._scheduler_of(session.session_id)
+        scheduler = self.choices.scheduler_of(session.session_id)
         for job in jobs:
             scheduler.receive_job(job, now=now)
         for event in session.events_to_send():
@@ -401,8 +366,8 @@ class Runner:
         waiting = self._absent.pop(session.session_id, None)
         if waiting is not None:
             waiting.cancel()
-        self._scheduler_of(session.session_id).forget(session.session_id, now=self._now())
-        self._leave_choice(session.session_id)
+        self.choices.scheduler_of(session.session_id).forget(session.session_id, now=self._now())
+        self.choices.forget(session.session_id)
         timer = self._timers.pop(session.session_id, None)
         if timer is not None:
             timer.cancel()
@@ -488,6 +453,11 @@ class Runner:
         log.warning(message, code=code)
         self.warnings[code] = message
         self._hub.broadcast(WarningRaised(code=code, message=message))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from hotmic.config.model import ComputeType, Device, ModelSpec
 from hotmic.errors import HotmicError, ModelUnavailable, ShuttingDown, Superseded, UnknownModel
 from hotmic.values import Capabilities, DecodeJob, DecodeResult, LoadMode, ModelStatus
+from hotmic.worker.demand import Demand
+from hotmic.worker.lifecycle import Trigger, advance
 from hotmic.worker.loader import Fetch, Loader, Report, progress_of
 from hotmic.worker.process import WorkerProcess
-from hotmic.worker.roster import Roster, Trigger, advance
 from hotmic.worker.service import Service
 
 log = structlog.get_logger(__name__)
@@ -86,7 +87,7 @@ class LocalPool:
             build_worker=build_worker,
         )
         self._on_change = on_change
-        self._roster = Roster(keep_alive=keep_alive, most=max_chosen_models)
+        self._demand = Demand(keep_alive=keep_alive, most=max_chosen_models)
         self._services: list[Service] = []
         self._current: Service | None = None
         self._last: Service | None = None
@@ -130,7 +131,7 @@ class LocalPool:
         known = [service.status for service in self._services]
         ids = {status.model_id for status in known}
         coming = [ModelStatus(model_id=m, state="loading") for m in self._loads if m not in ids | self._failed.keys()]
-        return [replace(s, sessions=self._roster.pins(s.model_id)) for s in (*known, *coming, *self._failed.values())]
+        return [replace(s, sessions=self._demand.pins(s.model_id)) for s in (*known, *coming, *self._failed.values())]
 
     # who wants what
 
@@ -148,10 +149,10 @@ class LocalPool:
             ShuttingDown: The pool is closed.
         """
         spec = self._require(model_id)
-        self._roster.receive_wish(spec.id)
+        self._demand.receive_wish(spec.id)
         self._give_up_unwanted_loads()
         service = await self._join(spec, mode, report)
-        if self._roster.wanted != spec.id:
+        if self._demand.wanted != spec.id:
             raise Superseded(f"The model {spec.id} is not made the current one: another was asked for after it.")
         return service.status
 
@@ -165,9 +166,9 @@ class LocalPool:
             ShuttingDown: The pool is closed.
         """
         spec = self._require(model_id)
-        if not self._roster.has_place(spec.id) and not await self._unload_least_used():
+        if not self._demand.has_place(spec.id) and not await self._unload_least_used():
             raise ModelUnavailable("As many models as may be loaded at a time are in use by sessions.")
-        self._roster.receive_pin(spec.id)
+        self._demand.receive_pin(spec.id)
         try:
             served = self._find(spec.id)
             if served is None:
@@ -179,9 +180,9 @@ class LocalPool:
 
     def release(self, model_id: str) -> None:
         """A session that chose a model is over or chose another; it is unloaded when nobody wants it for a while."""
-        self._roster.receive_unpin(model_id, now=self._now())
+        self._demand.receive_unpin(model_id, now=self._now())
         if self._find(model_id) is None:
-            self._roster.receive_gone(model_id)
+            self._demand.receive_gone(model_id)
         self._arm()
 
     async def unload(self, model_id: str) -> None:
@@ -197,10 +198,10 @@ class LocalPool:
             service = next((s for s in self._services if s.spec.id == wanted and s.status.state not in states), None)
             if service is None:
                 raise UnknownModel(f"The model {model_id!r} is not loaded.")
-            if self._roster.pins(wanted):
+            if self._demand.pins(wanted):
                 raise ModelUnavailable(f"The model {wanted} is in use by sessions that chose it.")
             if service is self._current:
-                self._roster.receive_wish(None)
+                self._demand.receive_wish(None)
                 self._make_current(None)
                 self._last = None
             await self._retire(service)
@@ -268,7 +269,7 @@ class LocalPool:
 
     def _give_up_unwanted_loads(self) -> None:
         for model_id, load in tuple(self._loads.items()):
-            if not self._roster.needs(model_id):
+            if not self._demand.needs(model_id):
                 load.task.cancel()
                 del self._loads[model_id]
                 self._keep(self._finish(load.task))
@@ -305,9 +306,9 @@ class LocalPool:
 
     async def _open(self, service: Service, mode: LoadMode, tell: Callable[[str, float], None]) -> Service:
         spec, old = service.spec, self._current
-        is_wanted = self._roster.wanted == spec.id
+        is_wanted = self._demand.wanted == spec.id
         if old is not None and is_wanted:
-            is_free = mode == "replace" and not self._roster.pins(old.spec.id)
+            is_free = mode == "replace" and not self._demand.pins(old.spec.id)
             if is_free or not old.is_healthy:
                 self._make_current(None)
                 await self._retire(old)
@@ -348,18 +349,18 @@ class LocalPool:
     def _note_failure(self, spec: ModelSpec, error: HotmicError) -> None:
         state = advance("loading", Trigger.FAILED)
         self._failed[spec.id] = ModelStatus(model_id=spec.id, state=state, reason=error.message)
-        if self._roster.wanted == spec.id:
-            self._roster.receive_wish(self.current)
+        if self._demand.wanted == spec.id:
+            self._demand.receive_wish(self.current)
         self._on_change()
 
     # who serves
 
     def _settle(self, service: Service) -> None:
         """Make a model that serves the current one, where it is wanted, and let go of those that it stands in for."""
-        if self._roster.wanted == service.spec.id and self._current is not service:
+        if self._demand.wanted == service.spec.id and self._current is not service:
             old = self._current
             self._make_current(service)
-            if old is not None and (old.spec.id == service.spec.id or not self._roster.pins(old.spec.id)):
+            if old is not None and (old.spec.id == service.spec.id or not self._demand.pins(old.spec.id)):
                 self._keep(self._retire(old))
         for twin in self._services:
             is_twin = twin is not service and twin.spec.id == service.spec.id
@@ -387,11 +388,11 @@ class LocalPool:
         if service in self._services:
             self._services.remove(service)
         if self._find(service.spec.id) is None:
-            self._roster.receive_gone(service.spec.id)
+            self._demand.receive_gone(service.spec.id)
         self._on_change()
 
     async def _unload_least_used(self) -> bool:
-        model_id = self._roster.least_recently_used()
+        model_id = self._demand.least_recently_used()
         service = self._find(model_id) if model_id is not None else None
         if service is None:
             return False
@@ -400,14 +401,14 @@ class LocalPool:
         return True
 
     def _arm(self) -> None:
-        due = self._roster.next_timer()
+        due = self._demand.next_timer()
         if due is not None and self._expiry is None and not self._closed:
             self._expiry = asyncio.get_running_loop().call_at(due, self._expire)
 
     def _expire(self) -> None:
         self._expiry = None
-        for model_id in self._roster.expired(now=self._now()):
-            self._roster.receive_gone(model_id)
+        for model_id in self._demand.expired(now=self._now()):
+            self._demand.receive_gone(model_id)
             if (service := self._find(model_id)) is not None and service is not self._current:
                 log.info("model_unloaded", model=model_id, reason="No session has chosen it for a while.")
                 self._keep(self._retire(service))

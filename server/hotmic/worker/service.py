@@ -13,10 +13,10 @@ from hotmic.config.model import ModelSpec
 from hotmic.errors import EngineFailed, HotmicError, ModelUnavailable, WorkerDied
 from hotmic.values import Capabilities, DecodeJob, DecodeResult, ModelState, ModelStatus
 from hotmic.worker.gate import Gate
+from hotmic.worker.lifecycle import Trigger, advance
 from hotmic.worker.messages import MAX_IN_FLIGHT, Loaded, Progress, Start
 from hotmic.worker.process import WorkerProcess
 from hotmic.worker.recovery import Attempt, Recovery
-from hotmic.worker.roster import Trigger, advance
 
 log = structlog.get_logger(__name__)
 
