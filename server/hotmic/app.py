@@ -20,6 +20,7 @@ from hotmic.errors import ConfigError, DownloadFailed
 from hotmic.metrics import Metrics
 from hotmic.net.connection import Services
 from hotmic.net.control import Control
+from hotmic.net.health import Health
 from hotmic.net.history import History
 from hotmic.net.hub import Hub
 from hotmic.net.limit import Limit
@@ -139,7 +140,7 @@ class Daemon:
                 "control_path": "/ws/control",
                 "audio_path": "/ws/audio",
             },
-            is_draining=lambda: self.is_draining,
+            health=Health(control=self.control, pool=self.pool, places=self._places(), problem=self._problem),
         )
         self._gateway = Gateway(gateway)
         host = self.settings.host
@@ -176,8 +177,16 @@ class Daemon:
             await self._gateway.close()
         await self.pool.close()
 
+    def _places(self) -> dict[str, Path]:
+        log_file = self.settings.log_file
+        return {"models_dir": self.settings.models_dir, **({"log_file": log_file} if log_file else {})}
+
+    def _problem(self) -> str:
+        return "stopping" if self.is_draining else "" if self.pool.current else "no model is serving"
+
     def _receive_pool_change(self) -> None:
         self.runner.receive_pool_change()
+        self.control.announce_exits()
         if all(model.state not in ("failed", "unavailable") for model in self.pool.status()):
             self.runner.warnings.pop("model_failed", None)
         for model in self.pool.status():

@@ -184,6 +184,18 @@ def _(event: e.ModelUnloaded, timestamp: str) -> Json:
 
 
 @encode.register
+def _(event: e.WorkerEnded, timestamp: str) -> Json:
+    return {
+        "type": "worker_ended",
+        "model_id": event.model_id,
+        "reason": event.kind,
+        "message": event.message,
+        "restarts": event.restarts,
+        "timestamp": timestamp,
+    }
+
+
+@encode.register
 def _(event: e.ModelsChanged, timestamp: str) -> Json:
     body: Json = {"type": "models_changed", "models": list(event.model_ids)}
     return body | {"problem": event.problem} if event.problem else body
