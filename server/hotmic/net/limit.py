@@ -1,4 +1,4 @@
-"""How many of something one address may have at a time."""
+"""How many of something one address may have at a time, and all together."""
 
 from collections import Counter
 
@@ -8,15 +8,16 @@ class Limit:
 
     Args:
         most: Allowed per key.
+        total: Allowed for all keys together; ``None`` for no bound.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, *, total: int | None = None) -> None:
+        self._most, self._total = most, total
         self._counts: Counter[str] = Counter()
 
     def enter(self, key: str) -> bool:
         """Count one more; return ``False`` and count nothing where the limit is reached."""
-        if self._counts[key] >= self._most:
+        if self._counts[key] >= self._most or (self._total is not None and self._counts.total() >= self._total):
             return False
         self._counts[key] += 1
         return True

@@ -95,7 +95,9 @@ class WorkerProcess:
         try:
             self._process = await self._spawn(start.batch_size)
         except OSError as error:
-            why = os.strerror(error.errno).lower() if error.errno else "unknown reason"
+            # uvloop passes on numbers of its own, which are negative.
+            why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else "the system refuses"
+            self._loaded.cancel()
             self._judge("exception", f"The worker could not be started ({why}).")
             self._end()
             raise WorkerDied(self.reason) from error

@@ -190,7 +190,9 @@ class Service:
         while True:
             assert self._worker is not None
             self._last_exit = end = await self._worker.wait_dead()
-            delay = self._recovery.receive_death(jobs_done=self._worker.jobs_done, now=loop.time())
+            delay = self._recovery.receive_death(
+                jobs_done=self._worker.jobs_done, now=loop.time(), has_run=self._worker.pid != 0
+            )
             if delay is None:
                 log.error("model_unavailable", model=self.spec.id, kind=end.kind, reason=end.message)
                 self.change("unavailable", f"Its worker died again and again and is given up. {end.message}")
