@@ -20,6 +20,8 @@ class Connected(Event, frozen=True, kw_only=True):
     notice: str = ""
     """What a limited model knows, in a sentence; empty for a full model."""
     phrases: tuple[str, ...] = ()
+    event_id: int = 0
+    """The newest final there is: what comes after it is for this client."""
 
 
 class ModelsListed(Event, frozen=True, kw_only=True):

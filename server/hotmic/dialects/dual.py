@@ -142,6 +142,7 @@ def _(event: e.Connected, timestamp: str) -> Json:
         "server": event.server,
         "version": event.version,
         "current_model": event.current_model,
+        "event_id": event.event_id,
         "timestamp": timestamp,
         **_limited(event.notice, event.phrases),
     }

@@ -84,6 +84,7 @@ class Control:
             current_model=self._pool.current,
             notice=spec.notice if spec else "",
             phrases=spec.phrases if spec else (),
+            event_id=self._hub.newest_id,
         )
 
     def options_of(self, channel: str) -> c.SessionOptions:
