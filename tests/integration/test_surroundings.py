@@ -150,7 +150,7 @@ def test_half_a_models_yaml_at_the_start_is_named(tmp_path: Path, models: Path) 
     assert "Traceback" not in done.stderr
 
 
-def test_an_edit_that_is_written_in_two_halves_is_read_once_it_is_whole(tmp_path: Path, models: Path) -> None:
+def test_half_an_edit_that_stays_changes_nothing_until_it_is_whole(tmp_path: Path, models: Path) -> None:
     with running_daemon(tmp_path, "--models", str(models)) as daemon:
 
         async def main() -> None:
