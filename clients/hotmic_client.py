@@ -113,7 +113,8 @@ class Client:
             self._control = await self._connect(self._uris[0])
             self._audio = await self._connect(self._uris[1])
             self.connected = await self._greeting(self._control)
-            self._hearing.since = self.connected.get("timestamp", "")
+            # What was said before is not this client's business.
+            self._hearing.last_event_id = self.connected.get("event_id", 0)
         except ClientError:
             await self.close()
             raise

@@ -48,8 +48,6 @@ class Hearing:
     """What was heard already: two sockets tell each final, and again after one of them was cut."""
 
     def __init__(self) -> None:
-        self.since = ""
-        """When the daemon first greeted this client; what was said before is not its business."""
         self.last_event_id = 0
         self.finished: deque[str] = deque(maxlen=SEEN_LIMIT)
         """Segments whose partials come too late."""
@@ -58,7 +56,7 @@ class Hearing:
     def is_news(self, final: Event) -> bool:
         """Return whether a final is told for the first time."""
         number = final.get("event_id", 0)
-        if number in self._seen or final.get("timestamp", "") < self.since:
+        if number in self._seen:
             return False
         self._seen.append(number)
         self.last_event_id = max(self.last_event_id, number)

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from hotmic.errors import EngineFailed, WorkerDied
-from hotmic.values import Capabilities, DecodeJob, DecodeResult
+from hotmic.values import Capabilities, DecodeJob, DecodeResult, ExitKind, WorkerExit
 from hotmic.worker.messages import Loaded, Progress, Start
 
 
@@ -31,7 +31,8 @@ class FakeWorker:
         deadly: frozenset[bytes] = frozenset(),
         dies_after: int = -1,
     ) -> None:
-        self.pid, self.reason, self.jobs_done = pid, "", 0
+        self.pid, self.jobs_done = pid, 0
+        self.exit: WorkerExit | None = None
         self.batches: list[list[str]] = []
         self.most_at_once = self._at_once = 0
         self._load_s, self._decode_s, self._fail_load = load_s, decode_s, fail_load
@@ -46,7 +47,7 @@ class FakeWorker:
         report(Progress(stage="loading", share=0.0))
         await asyncio.sleep(self._load_s)
         if self._fail_load:
-            self.die("It did not load.")
+            self.die(self._fail_load, kind="exception")
             raise EngineFailed(self._fail_load)
         report(Progress(stage="warming", share=1.0))
         return Loaded(device="cpu", compute_type="int8", reason="Fake.", threads=1, capabilities=Capabilities())
@@ -68,20 +69,21 @@ class FakeWorker:
         return [DecodeResult(job_id=job.job_id, text=f"{job.samples.decode()}@{self.pid}") for job in jobs]
 
     async def stop(self) -> None:
-        self.die("The worker was stopped.")
+        self.die("The worker was stopped.", kind="stopped")
 
-    async def wait_dead(self) -> str:
+    async def wait_dead(self) -> WorkerExit:
         await self._dead.wait()
-        return self.reason
+        assert self.exit is not None
+        return self.exit
 
-    def die(self, reason: str = "The worker was ended by SIGKILL.") -> None:
+    def die(self, reason: str = "The worker was ended by SIGKILL.", *, kind: ExitKind = "signal") -> None:
         if not self.is_dead:
-            self.reason = reason
+            self.exit = WorkerExit(kind=kind, message=reason, at=asyncio.get_running_loop().time())
             self._dead.set()
 
     def _raise_if_dead(self) -> None:
-        if self.is_dead:
-            raise WorkerDied(self.reason)
+        if self.exit is not None:
+            raise WorkerDied(self.exit.message)
 
 
 class Fleet:

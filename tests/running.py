@@ -40,7 +40,14 @@ class RunningDaemon:
             raise
 
 
-def start_daemon(folder: Path, *args: str, env: dict[str, str] | None = None, ready: bool = True) -> RunningDaemon:
+def start_daemon(
+    folder: Path,
+    *args: str,
+    env: dict[str, str] | None = None,
+    ready: bool = True,
+    limit: str = "",
+    errors: str = "",
+) -> RunningDaemon:
     """Start ``hotmic serve`` on free loopback ports.
 
     Args:
@@ -48,13 +55,17 @@ def start_daemon(folder: Path, *args: str, env: dict[str, str] | None = None, re
         args: Further flags.
         env: Further environment variables.
         ready: Wait until the default model is warm, not only until the ports listen.
+        limit: A limit of the system it runs under, as prlimit(1) takes it.
+        errors: Where its stderr goes; by default into the folder.
 
     Raises:
         RuntimeError: It ended, or was not ready in time; carries its log.
     """
     log = folder / f"daemon-{time.monotonic_ns()}.log"
     command = [sys.executable, "-m", "hotmic", "serve", "--control-port", "0", "--audio-port", "0", "--http-port", "0"]
-    with log.open("w") as stderr:
+    if limit:
+        command = ["prlimit", limit, *command]
+    with Path(errors or log).open("w") as stderr:
         process = subprocess.Popen(
             [*command, *args], stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, **(env or {})}
         )

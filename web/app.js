@@ -37,8 +37,7 @@
   let control = null;
   let state = "disconnected";
   let channel = "default";
-  let since = ""; // when the daemon first greeted this page; what was said before is not its business
-  let newest = 0;
+  let newest = null; // the newest final told, at first the one before the greeting: what was said earlier is not news
   const heard = new Set();
   let startedAt = 0;
   let ticking = null;
@@ -71,8 +70,7 @@
     disconnect();
     const address = at("control").value.trim();
     channel = at("channel").value.trim() || "default";
-    since = "";
-    newest = 0;
+    newest = null;
     heard.clear();
     try {
       const target = withQuery(address, { channel });
@@ -102,7 +100,7 @@
 
   function listen(socket, address) {
     socket.addEventListener("open", () => {
-      if (since !== "") {
+      if (newest !== null) {
         socket.say(catchUp());
       }
       socket.say({ type: "get_models" });
@@ -140,7 +138,7 @@
   const RECEIVERS = {
     connected(message) {
       notices.hide(DAEMON);
-      since ||= message.timestamp;
+      newest ??= message.event_id ?? 0;
       setState("connected");
       picker.setCurrent(message.current_model, message);
     },
@@ -194,8 +192,8 @@
   };
 
   /** Return whether a final is told for the first time: both sockets tell it, and again after they were cut. */
-  function isNews({ event_id: id, timestamp }) {
-    if (heard.has(id) || timestamp < since) {
+  function isNews({ event_id: id }) {
+    if (heard.has(id)) {
       return false;
     }
     heard.add(id);

@@ -12,14 +12,17 @@ import structlog
 from hotmic.audio.segmenter import Segmenter
 from hotmic.audio.vad import build_vad, segmenter_numbers
 from hotmic.commands import SessionOptions
+from hotmic.config.machine import connections_that_fit
 from hotmic.config.model import ModelSpec
 from hotmic.config.registry import Registry, RegistryFile
 from hotmic.config.settings import Settings
 from hotmic.config.weight import locate, verify
 from hotmic.errors import ConfigError, DownloadFailed
+from hotmic.log import LogStream
 from hotmic.metrics import Metrics
 from hotmic.net.connection import Services
 from hotmic.net.control import Control
+from hotmic.net.health import Health, file_limit
 from hotmic.net.history import History
 from hotmic.net.hub import Hub
 from hotmic.net.limit import Quota
@@ -96,6 +99,7 @@ class Daemon:
                 "connections",
                 per_address=settings.max_connections_per_address,
                 per_token=settings.max_connections_per_token,
+                total=connections_that_fit(file_limit() or 0),
             ),
             streams=Quota(
                 "streams", per_address=settings.max_streams_per_address, per_token=settings.max_streams_per_token
@@ -129,6 +133,20 @@ class Daemon:
             self.ports[listener.name] = await listener.open(host, wanted[listener.name])
             on_listening(listener.name, f"ws://{shown}:{self.ports[listener.name]}")
         self._watcher = asyncio.create_task(self._watch_registry())
+        limit = file_limit() or 0
+        free = connections_that_fit(limit)
+        if free is not None and free < self.settings.max_connections_per_address:
+            message = (
+                f"At most {limit} files may be open, enough for about {free} connections (ulimit -n, LimitNOFILE)."
+            )
+            self.runner.warn("few_files", message)
+
+    def describe(self) -> str:
+        """Return how the daemon is, as a line for a service manager."""
+        sessions = f"{self.runner.session_count} sessions"
+        if problem := self._problem():
+            return f"{problem.capitalize()}; {sessions}."
+        return f"Serving {self.pool.current}; {sessions}."
 
     async def open_gateway(self, on_listening: Callable[[str, str], None]) -> None:
         """Bind the HTTP port.
@@ -150,7 +168,7 @@ class Daemon:
                 "control_path": "/ws/control",
                 "audio_path": "/ws/audio",
             },
-            is_draining=lambda: self.is_draining,
+            health=Health(control=self.control, pool=self.pool, places=self._places(), problem=self._problem),
         )
         self._gateway = Gateway(gateway)
         host = self.settings.host
@@ -187,8 +205,16 @@ class Daemon:
             await self._gateway.close()
         await self.pool.close()
 
+    def _places(self) -> dict[str, Path]:
+        log_file = self.settings.log_file
+        return {"models_dir": self.settings.models_dir, **({"log_file": log_file} if log_file else {})}
+
+    def _problem(self) -> str:
+        return "stopping" if self.is_draining else "" if self.pool.current else "no model is serving"
+
     def _receive_pool_change(self) -> None:
         self.runner.receive_pool_change()
+        self.control.announce_exits()
         if all(model.state not in ("failed", "unavailable") for model in self.pool.status()):
             self.runner.warnings.pop("model_failed", None)
         for model in self.pool.status():
@@ -199,9 +225,16 @@ class Daemon:
                 what = "could not be loaded" if model.state == "failed" else "keeps crashing and is given up"
                 self.runner.warn("model_failed", f"The model '{model.model_id}' {what}: {model.reason}")
 
+    def _watch_log(self) -> None:
+        if LogStream.problem:
+            self.runner.warn("log", LogStream.problem)
+        else:
+            self.runner.warnings.pop("log", None)
+
     async def _watch_registry(self) -> None:
         while True:
             await asyncio.sleep(REGISTRY_POLL)
+            self._watch_log()
             change = await asyncio.to_thread(self._registry_file.changed)
             match change:
                 case Registry():

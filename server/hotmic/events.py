@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hotmic.values import Value, Word
+from hotmic.values import ExitKind, Value, Word
 
 
 class Event(Value, frozen=True, kw_only=True):
@@ -20,6 +20,8 @@ class Connected(Event, frozen=True, kw_only=True):
     notice: str = ""
     """What a limited model knows, in a sentence; empty for a full model."""
     phrases: tuple[str, ...] = ()
+    event_id: int = 0
+    """The newest final there is: what comes after it is for this client."""
 
 
 class ModelsListed(Event, frozen=True, kw_only=True):
@@ -51,6 +53,15 @@ class ModelUnloaded(Event, frozen=True, kw_only=True):
     """A model's worker has ended."""
 
     model_id: str
+
+
+class WorkerEnded(Event, frozen=True, kw_only=True):
+    """A model's worker ended that was not told to; its jobs wait for the next one."""
+
+    model_id: str
+    kind: ExitKind
+    message: str
+    restarts: int
 
 
 class ModelsChanged(Event, frozen=True, kw_only=True):

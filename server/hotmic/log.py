@@ -1,11 +1,59 @@
 """structlog set-up: readable on a terminal, JSON for machines, never on stdout."""
 
 import logging
+import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal, TextIO, cast
 
 import structlog
+
+from hotmic.errors import ConfigError
+
+
+class LogStream:
+    """Where log lines go. A disk that is full costs lines, never the daemon.
+
+    Args:
+        file: Appended to; ``None`` for stderr.
+
+    Raises:
+        ConfigError: The file cannot be opened.
+    """
+
+    problem: ClassVar[str] = ""
+    """Why the newest line was lost, as a sentence; empty when it was not."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        try:
+            self._raw = file.open("ab", buffering=0) if file else None
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            message = f"log_file: {file} cannot be written ({reason}); make its directory, or choose another place."
+            raise ConfigError(message, key="log_file", value=str(file)) from error
+
+    def write(self, text: str) -> None:
+        """Write a line, or note why not."""
+        try:
+            if self._raw is None:
+                sys.stderr.write(text)
+                sys.stderr.flush()
+            else:
+                self._raw.write(text.encode("utf-8", "replace"))
+        except (OSError, ValueError) as error:
+            why = os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else "it is closed"
+            LogStream.problem = f"The log cannot be written to {self._file or 'stderr'} ({why}); lines are lost."
+        else:
+            LogStream.problem = ""
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._raw is not None:
+            self._raw.close()
 
 
 def configure_log(
@@ -17,9 +65,9 @@ def configure_log(
     """Send structured log lines to stderr, or append them to a file.
 
     Raises:
-        OSError: The file cannot be opened.
+        ConfigError: The file cannot be opened.
     """
-    stream = file.open("a", encoding="utf-8") if file else sys.stderr
+    stream = cast(TextIO, LogStream(file))
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if format == "json"

@@ -20,6 +20,7 @@ PolicyName = Literal["local_agreement", "align_att"]
 VadProfile = Literal["default", "seed", "energy", "silero", "webrtc"]
 LoadMode = Literal["beside", "replace"]
 ModelState = Literal["loading", "warming", "serving", "draining", "retiring", "failed", "unavailable"]
+ExitKind = Literal["signal", "out_of_memory", "exception", "hang", "nonsense", "stopped", "exit"]
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +125,21 @@ class LoadProgress(Value, frozen=True, kw_only=True):
     progress: float
 
 
+class WorkerExit(Value, frozen=True, kw_only=True):
+    """How a worker ended.
+
+    ``signal``: by a signal that we did not send; ``out_of_memory``: killed by the kernel or by an allocation that
+    failed; ``exception``: by an error of its own; ``hang``, ``nonsense``, ``stopped``: by us, because it was silent,
+    answered what nobody asked, or was not needed any more; ``exit``: by itself, without a word.
+    """
+
+    kind: ExitKind
+    message: str
+    """A sentence, which may be shown to a peer."""
+    at: float = 0.0
+    """When, in monotonic seconds."""
+
+
 class ModelStatus(Value, frozen=True, kw_only=True):
     """One model as the status shows it."""
 
@@ -137,6 +153,12 @@ class ModelStatus(Value, frozen=True, kw_only=True):
     pid: int = 0
     sessions: int = 0
     """Sessions that chose it for themselves."""
+    last_exit: WorkerExit | None = None
+    """How its last worker ended that was not told to."""
+    quarantined: int = 0
+    """Jobs that were left out because they killed two workers."""
+    in_flight: int = 0
+    """Batches that its worker has."""
 
 
 class Pool(Protocol):

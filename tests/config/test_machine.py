@@ -104,7 +104,7 @@ def test_open_files() -> None:
     assert bad(machine.check_limits(settings(), replace(GOOD, open_files=0))) == []
     found = machine.check_limits(settings(), replace(GOOD, open_files=1024))
     assert bad(found) == [("open files", "warning")]
-    assert "768 connections" in found.sentence
+    assert "976 connections" in found.sentence
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from hotmic.engines import echo
 from hotmic_client import Client, ClientError, read_wav
-from running import CLIPS, RunningDaemon, running_daemon, start_daemon
+from running import CLIPS, RunningDaemon, calling, running_daemon, start_daemon
 
 pytestmark = pytest.mark.integration
 
@@ -216,3 +217,33 @@ def test_a_daemon_that_stays_away_ends_in_an_error(tmp_path: Path, models: str) 
 
     with running_daemon(tmp_path, "--models", models, "--vad", "seed") as daemon:
         asyncio.run(main(daemon))
+
+
+def test_a_daemon_whose_clock_was_set_back_tells_a_listener_what_it_missed(tmp_path: Path, models: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import time\nnow = time.time\ntime.time = lambda: now() - 3600\n")
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+    async def final(daemon: RunningDaemon) -> int:
+        async with calling(daemon.control) as control, calling(daemon.audio) as audio:
+            for number in range(20):
+                await audio.socket.send(echo.chunk(number).tobytes())
+            await audio.say(type="audio_end")
+            return int((await control.hear("final_transcription"))["event_id"])
+
+    async def missed(daemon: RunningDaemon, known: int) -> list[int]:
+        async with calling(daemon.control) as control:
+            await control.say(type="subscribe", channel="default", last_event_id=known)
+            await control.say(type="ping")
+            await control.hear("pong")
+            return [m["event_id"] for m in control.heard if m["type"] == "final_transcription"]
+
+    flags = ("--models", models, "--vad", "seed")
+    with running_daemon(tmp_path, *flags) as daemon:
+        known = asyncio.run(final(daemon))
+    with running_daemon(tmp_path, *flags, env={"PYTHONPATH": paths}) as daemon:
+        unheard = asyncio.run(final(daemon))
+        assert unheard < known, "the clock was set back"
+        assert asyncio.run(missed(daemon, known)) == [unheard]
+        newest = asyncio.run(final(daemon))
+        assert newest > known
+        assert asyncio.run(missed(daemon, unheard)) == [newest]

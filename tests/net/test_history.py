@@ -60,3 +60,38 @@ def test_many_channels_have_one_bound_together() -> None:
         kept.add(final(kept.next_id()), channel=f"c{number}", timestamp="", now=float(number) / 1000)
     assert len(kept._told) == history.TOTAL_ITEMS
     assert told(kept, after=0, now=20.0, channel="c0") == []
+
+
+def test_a_client_from_before_the_clock_was_set_back_hears_all_and_ids_go_on_from_its_own() -> None:
+    kept = History(first_id=100)
+    kept.add(final(kept.next_id()), channel="c", timestamp="", now=0.0)
+    assert told(kept, after=1000, now=1.0) == [100]
+    assert kept.next_id() > 1001
+    assert told(kept, after=100, now=1.0) == [], "that one is ours"
+    # Another of that time, which knows less than the first.
+    assert told(kept, after=950, now=1.0) == [100]
+    assert told(kept, after=1000, now=1.0) == [100]
+
+
+def test_where_a_client_begins_to_listen_is_an_id_of_ours() -> None:
+    kept = History(first_id=100)
+    assert kept.newest_id == 99
+    kept.add(final(kept.next_id()), channel="c", timestamp="", now=0.0)
+    told(kept, after=1000, now=0.0)
+    begin = kept.newest_id
+    kept.add(final(kept.next_id()), channel="c", timestamp="", now=0.0)
+    assert told(kept, after=99, now=0.0) == [100, begin + 1]
+    assert told(kept, after=begin, now=0.0) == [begin + 1]
+
+
+def test_an_absurd_id_moves_nothing() -> None:
+    kept = History(first_id=100)
+    told(kept, after=history.LARGEST_ID, now=0.0)
+    assert kept.newest_id == 99
+
+
+def test_ids_that_clients_make_up_take_no_memory() -> None:
+    kept = History(first_id=100)
+    for number in range(1000):
+        told(kept, after=1000 + 10 * number, now=0.0)
+    assert len(kept._ranges) == history.KNOWN_RANGES

@@ -30,3 +30,19 @@ def test_a_quota_counts_for_address_and_token_or_for_neither() -> None:
     quota.enter(address="a", token="alice")
     with pytest.raises(QuotaReached):
         quota.enter(address="a")
+
+
+def test_all_together_have_a_limit_too() -> None:
+    quota = Quota("streams", per_address=2, per_token=2, total=3)
+    leave = [quota.enter(address=address) for address in "aab"]
+    with pytest.raises(QuotaReached, match="as many streams as it may"):
+        quota.enter(address="b")
+    for _ in range(2):
+        leave[0]()
+    full = Quota("streams", per_address=0, per_token=1, total=1)
+    for _ in range(3):
+        with pytest.raises(QuotaReached, match="from this address"):
+            full.enter(address="a")
+    quota.enter(address="b")
+    with pytest.raises(QuotaReached, match="as many streams"):
+        quota.enter(address="a")

@@ -1,6 +1,7 @@
 """Real child processes with the echo engine and the bundled model."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from hotmic.errors import EngineFailed, WorkerDied
 from hotmic.values import DecodeJob
 from hotmic.worker import arena, messages, process
 from hotmic.worker.messages import Loaded, Progress, Results, Start
-from hotmic.worker.process import WorkerProcess, describe_exit
+from hotmic.worker.process import WorkerProcess
 
 pytestmark = pytest.mark.integration
 Build = Callable[..., DecodeJob]
@@ -60,7 +61,7 @@ def test_echo_decodes(start: Callable[..., Start], job: Build) -> None:
         assert [r[0].text for r in results] == [" ".join(str(n + i) for i in range(5)) for n in range(6)]
         assert worker.jobs_done == 6
         await worker.stop()
-        assert worker.reason == "The worker was stopped."
+        assert (await worker.wait_dead()).kind == "stopped"
 
     work(start(), test)
 
@@ -130,7 +131,7 @@ def test_failed_loads_say_why(start: Callable[..., Start], model_type: str, opti
         worker = WorkerProcess()
         with pytest.raises(EngineFailed, match=message):
             await worker.start(start(model_type, **options), ignore)
-        assert worker.is_dead
+        assert (await worker.wait_dead()).kind == "exception"
 
     asyncio.run(main())
 
@@ -144,7 +145,8 @@ def test_a_killed_child_fails_its_batches_with_the_signal(start: Callable[..., S
         for batch in batches:
             with pytest.raises(WorkerDied, match="SIGKILL"):
                 await batch
-        assert await worker.wait_dead() == "The worker was ended by SIGKILL."
+        end = await worker.wait_dead()
+        assert (end.kind, end.message) == ("signal", "The worker was ended by SIGKILL.")
         with pytest.raises(WorkerDied):
             await worker.decode([job()])
 
@@ -157,6 +159,7 @@ def test_a_frozen_child_is_found_by_its_silence(start: Callable[..., Start], job
         await worker.decode([job()])
         with pytest.raises(WorkerDied, match=r"no sign of life for 1\.5 s"):
             await worker.decode([job()])
+        assert (await worker.wait_dead()).kind == "hang"
 
     work(start(hang_after_jobs=1), test, heartbeat_timeout=1.5)
 
@@ -166,6 +169,7 @@ def test_a_batch_that_never_ends_is_found_by_its_age(start: Callable[..., Start]
         await worker.decode([job()])
         with pytest.raises(WorkerDied, match="did not finish a batch"):
             await worker.decode([job()])
+        assert (await worker.wait_dead()).kind == "hang"
 
     work(start(stall_after_jobs=1), test, decode_timeout=0.5)
 
@@ -271,19 +275,71 @@ def test_answers_that_are_nonsense_end_the_child(
     async def test(worker: WorkerProcess) -> None:
         with pytest.raises(WorkerDied, match=r"worker (answered for other jobs|sent something)"):
             await worker.decode([job()])
-        assert worker.is_dead
+        assert (await worker.wait_dead()).kind == "nonsense"
 
     monkeypatch.setattr(messages, "parse_from_child", distort)
     work(start(), test)
 
 
-@pytest.mark.parametrize(
-    ("status", "sentence"),
-    [
-        (0, "The worker ended with exit code 0."),
-        (-9, "The worker was ended by SIGKILL."),
-        (-99, "The worker was ended by signal 99."),
-    ],
-)
-def test_exits_are_described(status: int, sentence: str) -> None:
-    assert describe_exit(status) == sentence
+def test_a_child_without_memory_ends_and_its_jobs_can_go_to_another(start: Callable[..., Start], job: Build) -> None:
+    async def test(worker: WorkerProcess) -> None:
+        with pytest.raises(WorkerDied, match="no more memory"):
+            await worker.decode([job(echo.speech(3).tobytes())])
+        assert (await worker.wait_dead()).kind == "out_of_memory"
+
+    work(start(exhaust_on=1), test)
+
+
+@needs_posix
+def test_the_last_words_of_a_library_without_memory_are_understood(
+    start: Callable[..., Start], job: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As the C++ runtime ends a process in which nobody catches the exception.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys, threading\n"
+        "def end():\n"
+        "    os.write(2, b\"terminate called after throwing an instance of 'std::bad_alloc'\\n\")\n"
+        "    os.abort()\n"
+        "if 'hotmic.worker.child' in sys.orig_argv:\n"
+        "    threading.Timer(1.5, end).start()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    async def test(worker: WorkerProcess) -> None:
+        assert (await worker.wait_dead()).kind == "out_of_memory"
+
+    work(start(), test)
+
+
+def test_a_child_whose_thread_fails_ends_with_an_exception(
+    start: Callable[..., Start], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, threading\n"
+        "if 'hotmic.worker.child' in sys.orig_argv:\n"
+        "    threading.Timer(1.5, lambda: 1 / 0).start()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    async def test(worker: WorkerProcess) -> None:
+        assert (await worker.wait_dead()).kind == "exception"
+
+    work(start(), test)
+
+
+def test_a_child_that_cannot_be_started_has_died(start: Callable[..., Start], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "no")
+
+    async def main() -> None:
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+        worker = WorkerProcess()
+        with pytest.raises(WorkerDied, match="could not be started \\(too many open files\\)"):
+            await worker.start(start(), ignore)
+        assert worker.is_dead
+        await worker.stop()
+
+    before = os.listdir("/proc/self/fd") if sys.platform == "linux" else []
+    asyncio.run(main())
+    if before:
+        assert len(os.listdir("/proc/self/fd")) <= len(before)

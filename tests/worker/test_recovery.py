@@ -28,6 +28,13 @@ def test_five_fruitless_deaths_in_thirty_seconds_open_the_breaker() -> None:
     assert None not in delays[:-1]
 
 
+def test_workers_that_could_not_even_be_started_do_not() -> None:
+    recovery = Recovery()
+    delays = [recovery.receive_death(jobs_done=0, now=float(i), has_run=False) for i in range(20)]
+    assert None not in delays
+    assert delays[-1] == BACKOFF[-1]
+
+
 def test_slower_deaths_do_not() -> None:
     recovery = Recovery()
     assert None not in [recovery.receive_death(jobs_done=0, now=7.6 * i) for i in range(20)]

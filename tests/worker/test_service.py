@@ -52,8 +52,10 @@ def test_a_killed_worker_costs_no_job(start: Callable[..., Start], job: Build) -
     async def test(service: Service) -> None:
         fleet_tasks = [asyncio.create_task(service.decode([job(b"x", str(i))])) for i in range(6)]
         await asyncio.sleep(0.05)
+        assert service.status.in_flight == 2
         fleet.workers[0].die()
         results = await asyncio.gather(*fleet_tasks)
+        assert service.status.in_flight == 0
         assert [texts(r) for r in results] == [["x@2"]] * 6  # type: ignore[arg-type]
         assert (service.status.restarts, service.status.pid, service.status.state) == (1, 2, "serving")
 
@@ -63,11 +65,14 @@ def test_a_killed_worker_costs_no_job(start: Callable[..., Start], job: Build) -
 
 def test_the_reason_of_a_restart_is_told_while_it_lasts(start: Callable[..., Start]) -> None:
     async def test(service: Service) -> None:
-        fleet.workers[0].die("It froze.")
+        fleet.workers[0].die("It froze.", kind="hang")
         await asyncio.sleep(0.5)
         assert (service.status.reason, service.status.pid) == ("The worker is started again. It froze.", 0)
         await asyncio.sleep(1)
         assert (service.status.reason, service.status.pid) == ("Fake.", 2)
+        last = service.status.last_exit
+        assert last is not None
+        assert (last.kind, last.message) == ("hang", "It froze.")
 
     fleet = Fleet(PLAIN)
     serve(start(), fleet, test)
@@ -95,6 +100,7 @@ def test_a_deadly_job_is_found_among_its_neighbours(start: Callable[..., Start],
         assert "left out" in results[1].error_message
         # Twice with the others, twice alone.
         assert service.status.restarts == 4
+        assert service.status.quarantined == 1
         assert service.is_healthy
 
     serve(start(), Fleet({"deadly": frozenset({b"bomb"})}), test)

@@ -11,7 +11,8 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 import typer
 
-from hotmic.cli.serve import new_loop, raise_file_limit
+from hotmic.cli.serve import new_loop
+from hotmic.config.machine import raise_file_limit
 from hotmic.errors import ConfigError, HotmicError
 from hotmic.log import configure_log
 

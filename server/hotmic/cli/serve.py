@@ -10,12 +10,14 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from hotmic.config.machine import raise_file_limit
 from hotmic.config.settings import Settings, load_settings, unknown_variables
 from hotmic.errors import ConfigError, HotmicError, UnknownModel
 from hotmic.log import configure_log
+from hotmic.net.systemd import Systemd
 
-FILES = 16_384
-"""Open files asked for: the default limits allow 4,096 connections on each of the two sockets."""
+_ENDING = ("SIGINT", "SIGBREAK") if sys.platform == "win32" else ("SIGINT", "SIGTERM", "SIGHUP")
+"""Signals that end the daemon. Windows makes SIGBREAK of a console that is closed, a logoff and a shutdown too."""
 
 log = structlog.get_logger(__name__)
 
@@ -72,18 +74,6 @@ def run(settings: Settings) -> int:
         return runner.run(_serve(settings))
 
 
-def raise_file_limit() -> None:
-    """Allow as many open files as the system grants: every connection is one, and the usual soft limit is 1,024."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 def new_loop() -> Any:
     """Return what makes the event loop: uvloop where it exists."""
     if sys.platform == "win32":
@@ -98,28 +88,43 @@ def new_loop() -> Any:
 async def _serve(settings: Settings) -> int:
     from hotmic.app import Daemon
 
+    manager = Systemd.take(os.environ)
     daemon = Daemon(settings)
     ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    _on_signals(loop, ended)
+    _on_signals(asyncio.get_running_loop(), ended)
+    keeping = asyncio.create_task(manager.run(daemon.describe))
     try:
         await daemon.open(_say)
         loading = asyncio.create_task(daemon.load_default())
         loading.add_done_callback(_tell_ready)
         await daemon.open_gateway(_say)
+        # A model that cannot be loaded is no reason to start again: the daemon serves, and says what is wrong.
+        loading.add_done_callback(lambda _: manager.ready(daemon.describe()))
         await ended.wait()
-        log.info("Stopping: what is being said gets its final.")
+        log.info("Stopping: what is being said gets its final. A second signal ends it at once.")
+        manager.stopping()
         loading.cancel()
         await asyncio.gather(loading, return_exceptions=True)
     finally:
         await daemon.close()
+        keeping.cancel()
+        manager.close()
     log.info("Stopped.")
     return 0
 
 
 def _say(name: str, url: str) -> None:
-    sys.stdout.write(f"listening {name} {url}\n")
-    sys.stdout.flush()
+    _print(f"listening {name} {url}")
+
+
+def _print(line: str) -> None:
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        # Nobody reads it any more, which is no reason not to serve; nor should the interpreter fail on it at its end.
+        log.warning("stdout cannot be written.", reason=error.strerror)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell_ready(loading: "asyncio.Task[None]") -> None:
@@ -127,16 +132,30 @@ def _tell_ready(loading: "asyncio.Task[None]") -> None:
         return
     error = loading.exception()
     if error is None:
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
+        _print("ready")
     elif not isinstance(error, HotmicError):
         raise error
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
-    if sys.platform == "win32":
-        for number in (signal.SIGINT, signal.SIGBREAK):
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
-        return
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
+    """Let the first signal end the daemon in good order, and any after it at once: the system does it then.
+
+    No code of ours that could be stuck stands between the second signal and the end. The workers end with their
+    parent.
+    """
+    numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+    # Whoever started the daemon with nohup wants it to outlive the terminal.
+    numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def end() -> None:
+        ended.set()
+        for number in numbers:
+            if sys.platform != "win32":
+                loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in numbers:
+        if sys.platform == "win32":
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(end))
+        else:
+            loop.add_signal_handler(number, end)

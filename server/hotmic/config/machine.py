@@ -18,7 +18,10 @@ from hotmic.config.settings import Settings
 
 PYTHON_FLOOR = (3, 11)
 _LOW_DISK_BYTES = 1 << 30
-_FILES_BESIDE_CONNECTIONS = 256
+FILES = 16_384
+"""Open files the daemon asks for: the default limits allow 4,096 connections on each of the two sockets."""
+FILES_BESIDE_CONNECTIONS = 48
+"""Sockets, pipes and libraries: 20 with one worker, twice that during a switch."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Machine:
     memory_bytes: int
     """0 when unknown."""
     open_files: int
-    """Soft limit of open files; 0 when there is none."""
+    """Limit of open files that the daemon will have; 0 when there is none."""
     requirements: tuple[str, ...] = ()
     """What the package asks for, as written in its metadata."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -139,16 +142,37 @@ def check_directories(settings: Settings) -> Iterator[Finding]:
 
 def check_limits(settings: Settings, machine: Machine) -> Finding:
     """Judge the limit of open files by the connections that are allowed."""
-    needed = settings.max_connections_per_address + _FILES_BESIDE_CONNECTIONS
-    if machine.open_files and machine.open_files < needed:
-        free = max(0, machine.open_files - _FILES_BESIDE_CONNECTIONS)
+    needed = settings.max_connections_per_address + FILES_BESIDE_CONNECTIONS
+    free = connections_that_fit(machine.open_files)
+    if free is not None and machine.open_files < needed:
         return Finding(
             subject="open files",
             severity="warning",
-            sentence=f"At most {machine.open_files} files may be open, enough for {free} connections.",
+            sentence=f"At most {machine.open_files} files may be open, enough for about {free} connections.",
             mend=f"Run: ulimit -n {needed} (or LimitNOFILE={needed} in a service file).",
         )
     return Finding(subject="open files", severity="good", sentence="The limit of open files is high enough.")
+
+
+def connections_that_fit(open_files: int) -> int | None:
+    """Return how many connections a limit of open files leaves room for; ``None`` where there is no limit (0)."""
+    return max(8, open_files - FILES_BESIDE_CONNECTIONS) if open_files else None
+
+
+def raise_file_limit() -> int:
+    """Allow as many open files as the system grants, and return how many; 0 where there is no limit.
+
+    Every connection is one, and the usual soft limit is 1,024.
+    """
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = attainable_files(soft, hard)
+    if limit > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit
 
 
 def check_cuda(settings: Settings, machine: Machine) -> Finding:
@@ -238,13 +262,23 @@ def _memory_bytes() -> int:
     return min(memory, int(text)) if text.isdigit() else memory
 
 
+def attainable_files(soft: int, hard: int) -> int:
+    """Return the limit of open files that the daemon comes to from a soft and a hard one; 0 is none, -1 in is none.
+
+    >>> attainable_files(1024, 4096)
+    4096
+    """
+    if soft < 0:
+        return 0
+    return max(soft, FILES if hard < 0 else min(FILES, hard))
+
+
 def _open_files() -> int:
     if sys.platform == "win32":
         return 0
     import resource
 
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 0 if soft == resource.RLIM_INFINITY else soft
+    return attainable_files(*resource.getrlimit(resource.RLIMIT_NOFILE))
 
 
 def _find_library(name: str) -> bool:

@@ -226,7 +226,8 @@ def _reference(field: Field, ids: list[str]) -> str:
 class RegistryFile:
     """Watch one models.yaml while the daemon runs.
 
-    Call ``changed`` about once a second; it costs one ``stat``.
+    Call ``changed`` about once a second; it costs one ``stat``. An edit is read once the file has stayed the same from
+    one call to the next: half a list of models may look like a whole one.
 
     Args:
         path: The file.
@@ -236,7 +237,7 @@ class RegistryFile:
     def __init__(self, path: Path, registry: Registry) -> None:
         self.path = path
         self.registry = registry
-        self._seen = self._signature()
+        self._taken = self._seen = self._signature()
         self._broken = False
 
     def changed(self) -> Registry | ConfigError | None:
@@ -244,11 +245,11 @@ class RegistryFile:
 
         Each edit is reported once. A file saved without a difference is no change, unless it mends a broken one.
         """
-        signature = self._signature()
-        if signature == self._seen:
+        before, self._seen = self._seen, self._signature()
+        if self._seen != before or self._seen == self._taken:
             return None
         # Taken before reading: an edit in between shows at the next call.
-        self._seen = signature
+        self._taken = self._seen
         try:
             registry = Registry.load(self.path)
         except ConfigError as error:

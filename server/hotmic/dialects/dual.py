@@ -143,6 +143,7 @@ def _(event: e.Connected, timestamp: str) -> Json:
         "server": event.server,
         "version": event.version,
         "current_model": event.current_model,
+        "event_id": event.event_id,
         "timestamp": timestamp,
         **_limited(event.notice, event.phrases),
     }
@@ -182,6 +183,18 @@ def _(event: e.ModelLoaded, timestamp: str) -> Json:
 @encode.register
 def _(event: e.ModelUnloaded, timestamp: str) -> Json:
     return {"type": "model_unloaded", "model_id": event.model_id}
+
+
+@encode.register
+def _(event: e.WorkerEnded, timestamp: str) -> Json:
+    return {
+        "type": "worker_ended",
+        "model_id": event.model_id,
+        "reason": event.kind,
+        "message": event.message,
+        "restarts": event.restarts,
+        "timestamp": timestamp,
+    }
 
 
 @encode.register

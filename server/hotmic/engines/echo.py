@@ -37,11 +37,12 @@ OPTIONS: dict[str, float | int | str] = {
     "stall_after_jobs": 0,
     "crash_on": -1,
     "fail_on": -1,
+    "exhaust_on": -1,
     "fail_load": "",
 }
 """What a script may set, with what it is otherwise: seconds of loading, of decoding per second of audio and per batch;
-die, freeze the whole process, or never return from the decode after so many jobs; die or fail when this number is
-heard; refuse to load with this sentence."""
+die, freeze the whole process, or never return from the decode after so many jobs; die, fail or run out of memory when
+this number is heard; refuse to load with this sentence."""
 
 _SLOT = 16
 _HALF = CHUNK // 2
@@ -181,6 +182,8 @@ class EchoEngine:
         numbers = {item.number for row in rows for item in row}
         if self._options["crash_on"] in numbers:
             _die()
+        if self._options["exhaust_on"] in numbers:
+            raise MemoryError
         self._misbehave()
         seconds = sum(len(job.samples) for job in jobs) / 2 / SAMPLE_RATE
         planned = self._number("batch_s") + self._number("decode_s") * seconds

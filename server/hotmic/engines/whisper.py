@@ -212,6 +212,9 @@ class WhisperEngine:
                 log.warning("A batch of %d failed and is decoded row by row: %s", len(rows), error)
                 return [done for row in rows for done in self._decode_batch(shape, [row])]
             log.error("Job %s failed: %s", rows[0].job.job_id, error)
+            if "out of memory" in str(error):
+                # Not the job's fault: a new process has its memory anew.
+                raise MemoryError(str(error)) from error
             return [(rows[0].place, failure_of(rows[0].job, error))]
 
     def _decode_rows(self, shape: Shape, rows: list[Row]) -> list[DecodeResult]:

@@ -17,7 +17,7 @@ from hotmic.errors import BadField, HotmicError, ModelUnavailable, UnknownModel
 from hotmic.net.hub import Hub
 from hotmic.net.runner import Runner
 from hotmic.net.security import Grant
-from hotmic.values import LoadProgress, Pool
+from hotmic.values import LoadProgress, Pool, WorkerExit
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +72,7 @@ class Control:
         self._channel_options: dict[str, c.SessionOptions] = {}
         self._clock, self._started = clock, clock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._told_exits: dict[str, WorkerExit] = {}
         runner.on_session_end = self.forget_channel
 
     def greeting(self) -> e.Connected:
@@ -83,6 +84,7 @@ class Control:
             current_model=self._pool.current,
             notice=spec.notice if spec else "",
             phrases=spec.phrases if spec else (),
+            event_id=self._hub.newest_id,
         )
 
     def options_of(self, channel: str) -> c.SessionOptions:
@@ -173,6 +175,7 @@ class Control:
                 "restarts": m.restarts,
                 "sessions": m.sessions,
                 **({"reason": m.reason} if m.reason else {}),
+                **({"last_exit": self._last_exit(m.last_exit)} if m.last_exit else {}),
             }
             for m in self._pool.status()
         ]
@@ -192,6 +195,20 @@ class Control:
         """Tell everybody that models.yaml was edited."""
         ids = tuple(spec.id for spec in self.registry.specs)
         self._hub.broadcast(e.ModelsChanged(model_ids=ids, problem=problem))
+
+    def announce_exits(self) -> None:
+        """Tell everybody of workers that have ended since the last call."""
+        for model in self._pool.status():
+            end = model.last_exit
+            if end is None or self._told_exits.get(model.model_id) == end:
+                continue
+            self._told_exits[model.model_id] = end
+            self._hub.broadcast(
+                e.WorkerEnded(model_id=model.model_id, kind=end.kind, message=end.message, restarts=model.restarts)
+            )
+
+    def _last_exit(self, end: WorkerExit) -> dict[str, Any]:
+        return {"reason": end.kind, "message": end.message, "ago_s": round(max(0.0, self._clock() - end.at), 1)}
 
     async def close(self) -> None:
         """End what is under way."""

@@ -15,9 +15,10 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from hotmic import __version__
-from hotmic.errors import ConfigError, HotmicError
+from hotmic.errors import ConfigError, HotmicError, NotAuthorized
 from hotmic.metrics import Metrics
 from hotmic.net.control import Control
+from hotmic.net.health import Health
 from hotmic.net.security import Access
 
 CONTENT_SECURITY_POLICY = (
@@ -33,7 +34,7 @@ def build_gateway(
     access: Access,
     web: Path,
     page_config: Callable[[], dict[str, Any]],
-    is_draining: Callable[[], bool],
+    health: Health,
 ) -> FastAPI:
     """Return the HTTP application.
 
@@ -43,7 +44,7 @@ def build_gateway(
         access: Checks Host and Origin.
         web: Folder of the page.
         page_config: Where the page finds the sockets.
-        is_draining: Whether the daemon is stopping.
+        health: Looks at the daemon.
     """
     app = FastAPI(title="hotmic", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -52,7 +53,7 @@ def build_gateway(
         try:
             access.check_source(host=request.headers.get("host"), origin=request.headers.get("origin"))
         except HotmicError as error:
-            return JSONResponse({"type": "error", "code": error.code, "message": error.message}, status_code=403)
+            return _refusal(error.message, 403)
         response: Response = await call_next(request)
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -60,16 +61,7 @@ def build_gateway(
         response.headers["Cache-Control"] = "no-cache"
         return response
 
-    @app.get("/health")
-    async def health() -> JSONResponse:
-        status = control.status()
-        problem = "stopping" if is_draining() else "" if status["current_model"] else "no model is serving"
-        body = {"status": "unavailable" if problem else "ok", **({"reason": problem} if problem else {}), **status}
-        return JSONResponse(body, status_code=503 if problem else 200)
-
-    @app.get("/health/live")
-    async def live() -> dict[str, str]:
-        return {"status": "ok"}
+    _add_health(app, health, access)
 
     @app.get("/metrics")
     async def series() -> PlainTextResponse:
@@ -84,6 +76,36 @@ def build_gateway(
 
     app.mount("/", StaticFiles(directory=web, html=True))
     return app
+
+
+def _add_health(app: FastAPI, health: Health, access: Access) -> None:
+    @app.get("/health")
+    async def summary() -> JSONResponse:
+        return _verdict(health.summary())
+
+    @app.get("/health/extended")
+    async def extended(request: Request) -> JSONResponse:
+        try:
+            grant = access.grant(request.headers.get("authorization"))
+            if grant is None:
+                return _refusal("This needs a token with the scope 'control'.", 401, {"WWW-Authenticate": "Bearer"})
+            grant.require("control")
+        except NotAuthorized as error:
+            return _refusal(error.message, 403)
+        return _verdict(await health.extended())
+
+    @app.get("/health/live")
+    async def live() -> dict[str, str]:
+        return {"status": "ok"}
+
+
+def _verdict(report: dict[str, Any]) -> JSONResponse:
+    return JSONResponse(report, status_code=200 if report["status"] == "ok" else 503)
+
+
+def _refusal(message: str, status: int, headers: dict[str, str] | None = None) -> JSONResponse:
+    body = {"type": "error", "code": NotAuthorized.code, "message": message}
+    return JSONResponse(body, status_code=status, headers=headers)
 
 
 class _Server(uvicorn.Server):

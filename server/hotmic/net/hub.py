@@ -53,6 +53,11 @@ class Hub:
         for event, timestamp, _ in self._history.after(after, channel=listener.channel, now=time.monotonic()):
             listener.hear(event, timestamp=timestamp)
 
+    @property
+    def newest_id(self) -> int:
+        """The newest id of a final there is."""
+        return self._history.newest_id
+
     def has(self, channel: str) -> bool:
         """Return whether anybody hears a channel."""
         return channel in self._listeners

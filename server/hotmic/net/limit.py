@@ -1,4 +1,4 @@
-"""How many of something one address or token may have at a time."""
+"""How many of something one address or token may have at a time, and all together."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -34,16 +34,17 @@ class Limit:
 
 
 class Quota:
-    """A bounded count of one thing, per address and per token.
+    """A bounded count of one thing, per address, per token and in all.
 
     Args:
         what: The thing, as the refusal calls it.
         per_address: Allowed per address.
         per_token: Allowed per token.
+        total: Allowed in all; ``None`` for no bound.
     """
 
-    def __init__(self, what: str, *, per_address: int, per_token: int) -> None:
-        self._what = what
+    def __init__(self, what: str, *, per_address: int, per_token: int, total: int | None = None) -> None:
+        self._what, self._total, self._count = what, total, 0
         self._limits = {"address": Limit(per_address), "token": Limit(per_token)}
 
     def enter(self, **owners: str | None) -> Callable[[], None]:
@@ -52,9 +53,12 @@ class Quota:
         Raises:
             QuotaReached: One of them has as many as it may; nothing was counted.
         """
+        if self._total is not None and self._count >= self._total:
+            raise QuotaReached(f"The daemon has as many {self._what} as it may.", retry_after_ms=RETRY_AFTER_MS)
         entered: list[tuple[Limit, str]] = []
 
         def leave() -> None:
+            self._count -= bool(entered)
             while entered:
                 limit, key = entered.pop()
                 limit.leave(key)
@@ -63,7 +67,9 @@ class Quota:
             if key is None:
                 continue
             if not self._limits[kind].enter(key):
-                leave()
+                for limit, other in entered:
+                    limit.leave(other)
                 raise QuotaReached(f"Too many {self._what} from this {kind}.", retry_after_ms=RETRY_AFTER_MS)
             entered.append((self._limits[kind], key))
+        self._count += bool(entered)
         return leave

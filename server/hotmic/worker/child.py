@@ -27,11 +27,11 @@ from hotmic.errors import BadMessage, EngineFailed, HotmicError  # noqa: E402
 from hotmic.values import DecodeJob  # noqa: E402
 from hotmic.worker import messages  # noqa: E402
 from hotmic.worker.arena import Arena  # noqa: E402
+from hotmic.worker.exit import EXIT_LOAD_FAILED, EXIT_OUT_OF_MEMORY, EXIT_UNCAUGHT, FAILED_ALLOCATION  # noqa: E402
 from hotmic.worker.heap import keep_freed_memory  # noqa: E402
 from hotmic.worker.messages import Decode, Failed, FromChild, Heartbeat, Loaded, Progress, Results, Start  # noqa: E402
 
 HEARTBEAT_EVERY = 1.0
-EXIT_LOAD_FAILED = 3
 _PR_SET_PDEATHSIG = 1
 
 # Not structlog: its import would be a fifth of the time a worker needs to start. The parent logs these lines.
@@ -133,12 +133,17 @@ class Child:
             engine.warm_up(lambda share: self._port.send(Progress(stage="warming", share=share)))
         except HotmicError as error:
             log.error("%s", error.message)
-            self._port.send(Failed(code=error.code, message=error.message))
+            code = messages.OUT_OF_MEMORY if _is_out_of_memory(error) else error.code
+            self._port.send(Failed(code=code, message=error.message))
             return None
-        except Exception:
+        except Exception as error:
             log.exception("Loading failed.")
-            message = f"The model {start.spec.id} could not be loaded; the log has the reason."
-            self._port.send(Failed(code=EngineFailed.code, message=message))
+            if _is_out_of_memory(error):
+                message = f"The memory does not suffice to load the model {start.spec.id}."
+                self._port.send(Failed(code=messages.OUT_OF_MEMORY, message=message))
+            else:
+                message = f"The model {start.spec.id} could not be loaded; the log has the reason."
+                self._port.send(Failed(code=EngineFailed.code, message=message))
             return None
         self._port.send(
             Loaded(
@@ -162,14 +167,35 @@ class Child:
         self._busy_since = time.monotonic()
         try:
             results = engine.decode(self._jobs(batch))
-        except Exception:
+        except Exception as error:
             log.exception("A batch of %d failed.", len(batch.jobs))
+            if _is_out_of_memory(error):
+                # Another process has its memory anew, and takes the jobs one by one if it must.
+                sys.stderr.flush()
+                os._exit(EXIT_OUT_OF_MEMORY)
             message = "The batch could not be decoded; the log has the reason."
             self._port.send(Failed(code=EngineFailed.code, message=message, batch_id=batch.batch_id))
         else:
             self._port.send(Results(batch_id=batch.batch_id, results=tuple(results)))
         finally:
             self._busy_since = None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # CTranslate2 and CUDA raise RuntimeError with such a text; engines may wrap it.
+    known: BaseException | None = error
+    while known is not None:
+        if isinstance(known, MemoryError) or FAILED_ALLOCATION.search(str(known)):
+            return True
+        known = known.__cause__
+    return False
+
+
+def _end_with_thread(failure: threading.ExceptHookArgs) -> None:
+    # Without its reader the process would wait for ever, and its heart would go on beating.
+    threading.__excepthook__(failure)
+    sys.stderr.flush()
+    os._exit(EXIT_UNCAUGHT)
 
 
 def main() -> int:
@@ -181,6 +207,7 @@ def main() -> int:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.excepthook = _end_with_thread
     keep_freed_memory()
     # Libraries print; from here on that goes to the log instead of into the protocol.
     sink = os.fdopen(os.dup(1), "wb")

@@ -14,6 +14,8 @@ MAX_IN_FLIGHT = 2
 LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 64 << 20
 """32 rows of 30 s of audio and their noise profiles are 40 MB."""
+OUT_OF_MEMORY = "out_of_memory"
+"""The code of a load that failed for lack of memory."""
 
 
 class Start(Value, frozen=True, kw_only=True, tag="start"):

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import itertools
 import os
-import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,13 +14,16 @@ import structlog
 
 import hotmic
 from hotmic.errors import BadMessage, EngineFailed, WorkerDied
-from hotmic.values import DecodeJob, DecodeResult
+from hotmic.values import DecodeJob, DecodeResult, ExitKind, WorkerExit
 from hotmic.worker import messages
 from hotmic.worker.arena import Arena, create_arena
+from hotmic.worker.exit import KernelKills, count_kernel_kills, explain
 from hotmic.worker.messages import MAX_IN_FLIGHT, Decode, Failed, Heartbeat, Loaded, Progress, Results, Start, Started
 
 MAX_LINE = 2000
 """Characters of a line of the child's stderr that reach the log."""
+LAST_LINES = 20
+"""Lines of it that are looked at when the child has ended."""
 
 log = structlog.get_logger(__name__)
 
@@ -56,15 +59,22 @@ class WorkerProcess:
         self._last_seen = 0.0
         self._report: Callable[[Progress], None] = _ignore
         self._dead = asyncio.Event()
-        self._killed_because = ""
-        self.reason = ""
-        """Why the child is gone, as a sentence; empty while it lives."""
+        self._verdict: WorkerExit | None = None
+        self._kernel_kills = KernelKills(None, None)
+        self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self.exit: WorkerExit | None = None
+        """How the child ended; ``None`` while it lives."""
         self.jobs_done = 0
 
     @property
     def pid(self) -> int:
         """The child's process id, 0 before it runs."""
         return self._process.pid if self._process else 0
+
+    @property
+    def reason(self) -> str:
+        """Why the child is gone, as a sentence; empty while it lives."""
+        return self.exit.message if self.exit else ""
 
     @property
     def is_dead(self) -> bool:
@@ -76,12 +86,21 @@ class WorkerProcess:
 
         Raises:
             EngineFailed: The model could not be loaded; the message says why.
-            WorkerDied: The child ended while it loaded.
+            WorkerDied: The child could not be started, or ended while it loaded.
         """
         loop = asyncio.get_running_loop()
         self._report = report
         self._loaded = loop.create_future()
-        self._process = await self._spawn(start.batch_size)
+        self._kernel_kills = count_kernel_kills()
+        try:
+            self._process = await self._spawn(start.batch_size)
+        except OSError as error:
+            # uvloop passes on numbers of its own, which are negative.
+            why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else "the system refuses"
+            self._loaded.cancel()
+            self._judge("exception", f"The worker could not be started ({why}).")
+            self._end()
+            raise WorkerDied(self.reason) from error
         self._last_seen = loop.time()
         self._tasks = [loop.create_task(work) for work in (self._read(), self._read_log(), self._watch())]
         try:
@@ -114,7 +133,7 @@ class WorkerProcess:
         """End the child: let it go, then kill it."""
         if self._process is None or self.is_dead:
             return
-        self._killed_because = "The worker was stopped."
+        self._judge("stopped", "The worker was stopped.")
         assert self._process.stdin is not None
         self._process.stdin.close()
         with contextlib.suppress(TimeoutError):
@@ -126,16 +145,16 @@ class WorkerProcess:
         """End the child at once."""
         if self._process is None:
             return
-        self._killed_because = self._killed_because or reason
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._judge("stopped", reason)
+        self._signal_kill()
         await self._dead.wait()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def wait_dead(self) -> str:
-        """Wait for the child's end and return the reason."""
+    async def wait_dead(self) -> WorkerExit:
+        """Wait for the child's end and return how it came."""
         await self._dead.wait()
-        return self.reason
+        assert self.exit is not None
+        return self.exit
 
     async def _spawn(self, rows: int) -> asyncio.subprocess.Process:
         command = [sys.executable, "-P", "-m", "hotmic.worker.child"]
@@ -188,7 +207,11 @@ class WorkerProcess:
             # The pipe's end is the child's: what follows finds out how.
             pass
         except BadMessage as error:
-            self._killed_because = self._killed_because or error.message
+            self._judge("nonsense", error.message)
+        except Exception:
+            # Whatever it was, nobody reads the pipe any more.
+            log.exception("worker_pipe_failed", pid=self.pid)
+            self._judge("nonsense", "The worker's messages could not be read; the log has the reason.")
         await self._finish()
 
     async def _finish(self) -> None:
@@ -198,9 +221,34 @@ class WorkerProcess:
                 status = await self._process.wait()
         except TimeoutError:
             # Its pipe is closed, so it is of no use, whatever it still does.
-            self._process.kill()
+            self._signal_kill()
             status = await self._process.wait()
-        self.reason = self._killed_because or describe_exit(status)
+        # The last words are in the pipe; the child's own children, if it had any, could keep it open.
+        await asyncio.wait(self._tasks[1:2], timeout=self._stop_timeout)
+        if self._verdict is None:
+            now = asyncio.get_running_loop().time()
+            self._verdict = explain(
+                status,
+                last_words="\n".join(self._last_lines),
+                before=self._kernel_kills,
+                after=count_kernel_kills(),
+                at=now,
+            )
+        self._end()
+
+    def _judge(self, kind: ExitKind, message: str) -> None:
+        """Note why the child has to end; the first reason counts."""
+        if self._verdict is None:
+            self._verdict = WorkerExit(kind=kind, message=message, at=asyncio.get_running_loop().time())
+
+    def _signal_kill(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    def _end(self) -> None:
+        assert self._verdict is not None
+        self.exit = self._verdict
         self._dead.set()
         if self._arena is not None:
             self._arena.close()
@@ -224,8 +272,10 @@ class WorkerProcess:
                     self._loaded.set_result(message)
             case Heartbeat(busy_s=busy_s):
                 if busy_s > self._decode_timeout:
-                    raise BadMessage(f"The worker did not finish a batch within {self._decode_timeout:g} s.")
-            case Failed(batch_id=None, message=reason):
+                    self._judge("hang", f"The worker did not finish a batch within {self._decode_timeout:g} s.")
+                    self._signal_kill()
+            case Failed(batch_id=None, code=code, message=reason):
+                self._judge("out_of_memory" if code == messages.OUT_OF_MEMORY else "exception", reason)
                 if not self._loaded.done():
                     self._loaded.set_exception(EngineFailed(reason))
             case Failed(batch_id=number, message=reason):
@@ -262,10 +312,8 @@ class WorkerProcess:
             loading = self._loaded is None or not self._loaded.done()
             limit = self._load_timeout if loading else self._heartbeat_timeout
             if loop.time() - self._last_seen > limit:
-                self._killed_because = self._killed_because or f"The worker gave no sign of life for {limit:g} s."
-                assert self._process is not None
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.kill()
+                self._judge("hang", f"The worker gave no sign of life for {limit:g} s.")
+                self._signal_kill()
                 return
 
     async def _read_log(self) -> None:
@@ -277,21 +325,8 @@ class WorkerProcess:
             rest = rest[-MAX_LINE:]
             for line in lines:
                 if text := line[:MAX_LINE].decode("utf-8", "replace").strip():
+                    self._last_lines.append(text)
                     log.info("worker_says", pid=self.pid, line=text)
-
-
-def describe_exit(status: int) -> str:
-    """Return how a process ended, as a sentence.
-
-    >>> describe_exit(3)
-    'The worker ended with exit code 3.'
-    """
-    if status < 0:
-        try:
-            return f"The worker was ended by {signal.Signals(-status).name}."
-        except ValueError:
-            return f"The worker was ended by signal {-status}."
-    return f"The worker ended with exit code {status}."
 
 
 def _environment() -> dict[str, str]:

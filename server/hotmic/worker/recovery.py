@@ -22,12 +22,13 @@ class Recovery:
         self._in_a_row = 0
         self.restarts = 0
 
-    def receive_death(self, *, jobs_done: int, now: float) -> float | None:
+    def receive_death(self, *, jobs_done: int, now: float, has_run: bool = True) -> float | None:
         """Learn that a worker died.
 
         Args:
             jobs_done: Jobs it finished since it started.
             now: Seconds.
+            has_run: Whether there was a process at all; a machine that can start none is not the model's fault.
 
         Returns:
             Seconds to wait before the next start; ``None`` when there should be none.
@@ -35,7 +36,7 @@ class Recovery:
         if jobs_done:
             self._in_a_row = 0
             self._fruitless.clear()
-        else:
+        elif has_run:
             self._fruitless.append(now)
         while self._fruitless and now - self._fruitless[0] > BREAKER_WINDOW:
             self._fruitless.popleft()

@@ -11,7 +11,7 @@ import structlog
 
 from hotmic.config.model import ModelSpec
 from hotmic.errors import EngineFailed, HotmicError, ModelUnavailable, WorkerDied
-from hotmic.values import Capabilities, DecodeJob, DecodeResult, ModelState, ModelStatus
+from hotmic.values import Capabilities, DecodeJob, DecodeResult, ModelState, ModelStatus, WorkerExit
 from hotmic.worker.gate import Gate
 from hotmic.worker.lifecycle import Trigger, advance
 from hotmic.worker.messages import MAX_IN_FLIGHT, Loaded, Progress, Start
@@ -43,7 +43,14 @@ class Service:
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()
-        self.status = ModelStatus(model_id=start.spec.id, state="loading")
+        self._last_exit: WorkerExit | None = None
+        self._quarantined = 0
+        self._status = ModelStatus(model_id=start.spec.id, state="loading")
+
+    @property
+    def status(self) -> ModelStatus:
+        """How it is."""
+        return msgspec.structs.replace(self._status, in_flight=self._gate.inside)
 
     @property
     def spec(self) -> ModelSpec:
@@ -100,6 +107,8 @@ class Service:
                 attempt = attempts.pop(0)
                 if attempt.is_guilty:
                     results[attempt.jobs[0].job_id] = _quarantined(attempt.jobs[0])
+                    self._quarantined += 1
+                    self._note(self._status.state)
                     continue
                 try:
                     done = await self._try(attempt)
@@ -141,16 +150,18 @@ class Service:
         loaded, worker = self._loaded, self._worker
         told = loaded.reason if loaded and reason is None else reason or ""
         status = msgspec.structs.replace(
-            self.status,
+            self._status,
             state=state,
             reason=told,
             device=loaded.device if loaded else "",
             compute_type=loaded.compute_type if loaded else "",
             restarts=self._recovery.restarts,
             pid=worker.pid if worker and not worker.is_dead else 0,
+            last_exit=self._last_exit,
+            quarantined=self._quarantined,
         )
-        if status != self.status:
-            self.status = status
+        if status != self._status:
+            self._status = status
             self._on_change()
 
     async def _try(self, attempt: Attempt) -> list[DecodeResult]:
@@ -174,34 +185,37 @@ class Service:
         self._worker = worker
         started = time.monotonic()
         self._loaded = await worker.start(self._start, report)
-        self.status = msgspec.structs.replace(self.status, load_seconds=round(time.monotonic() - started, 3))
+        self._status = msgspec.structs.replace(self._status, load_seconds=round(time.monotonic() - started, 3))
         self._ready.set()
 
     async def _supervise(self) -> None:
         while True:
             assert self._worker is not None
-            reason = await self._worker.wait_dead()
+            await self._worker.wait_dead()
             self._ready.clear()
-            if not await self._restart(reason):
+            if not await self._restart():
                 return
 
-    async def _restart(self, reason: str) -> bool:
+    async def _restart(self) -> bool:
         loop = asyncio.get_running_loop()
         while True:
             assert self._worker is not None
-            delay = self._recovery.receive_death(jobs_done=self._worker.jobs_done, now=loop.time())
+            self._last_exit = end = await self._worker.wait_dead()
+            delay = self._recovery.receive_death(
+                jobs_done=self._worker.jobs_done, now=loop.time(), has_run=self._worker.pid != 0
+            )
             if delay is None:
-                self.move(Trigger.GIVEN_UP, f"Its worker died again and again and is given up. {reason}")
-                log.error("model_unavailable", model=self.spec.id, reason=reason)
+                log.error("model_unavailable", model=self.spec.id, kind=end.kind, reason=end.message)
+                self.move(Trigger.GIVEN_UP, f"Its worker died again and again and is given up. {end.message}")
                 self._ready.set()
                 return False
-            log.warning("worker_restarts", model=self.spec.id, reason=reason, delay=delay)
-            self._note(self.status.state, f"The worker is started again. {reason}")
+            log.warning("worker_restarts", model=self.spec.id, kind=end.kind, reason=end.message, delay=delay)
+            self._note(self._status.state, f"The worker is started again. {end.message}")
             await asyncio.sleep(delay)
             try:
                 await self._launch(_ignore)
-            except HotmicError as error:
-                reason = error.message
+            except HotmicError:
+                # The worker has ended, and knows why.
                 continue
             self._note(self.status.state)
             return True
