@@ -143,6 +143,11 @@
       since ||= message.timestamp;
       setState("connected");
       picker.setCurrent(message.current_model, message);
+      if (message.recorded) {
+        notices.show("warning", "This session is being recorded to disk.", "recorded");
+      } else {
+        notices.hide("recorded");
+      }
     },
     available_models(message) {
       picker.list(message);

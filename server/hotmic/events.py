@@ -5,7 +5,7 @@ from typing import Any
 from hotmic.values import Value, Word
 
 
-class Event(Value, frozen=True, kw_only=True):
+class Event(Value, frozen=True, kw_only=True, tag=True):
     """Anything the daemon says; ``request_id`` is set on the answer to a command that carried one."""
 
     request_id: str | int | None = None
@@ -20,6 +20,8 @@ class Connected(Event, frozen=True, kw_only=True):
     notice: str = ""
     """What a limited model knows, in a sentence; empty for a full model."""
     phrases: tuple[str, ...] = ()
+    recorded: bool = False
+    """Whether sessions are recorded to disk."""
 
 
 class ModelsListed(Event, frozen=True, kw_only=True):
@@ -93,6 +95,8 @@ class SessionEvent(Event, frozen=True, kw_only=True):
 
     session_id: str
     channel: str
+    recorded: bool = False
+    """Whether the session is being recorded to disk."""
 
 
 class Resumed(Event, frozen=True, kw_only=True):
