@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hotmic.cli import app
+from hotmic.session.session import Session
 from hotmic.session.tape import MAGIC, EventsOutput, encode
 from tape_support import Conversation
 
@@ -71,6 +72,28 @@ def test_another_file_is_refused_by_name(tmp_path: Path, data: bytes) -> None:
     assert (code, out) == (2, "")
     assert "some.hotmic" in err
     assert "(bad_tape)" in err
+
+
+def test_what_was_said_before_a_broken_entry_is_printed(tmp_path: Path, conversation: Conversation) -> None:
+    code, out, err = run(write(tmp_path, conversation.run(80) + b"\x01\0\0\0\xc1"))
+    assert code == 2
+    assert len(out.splitlines()) == len(conversation.events)
+    assert "(bad_tape)" in err
+
+
+def test_where_the_session_raised_it_raises_again(
+    tmp_path: Path, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, conversation.run(80))
+
+    def break_down(self: Session, *, now: float) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Session, "receive_close", break_down)
+    result = CliRunner().invoke(app, ["replay", str(path)])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ZeroDivisionError)
+    assert result.stdout
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from running import CLIPS, RunningDaemon, calling, running_daemon, start_daemon
 
 pytestmark = pytest.mark.integration
 
+CLIENT = Path(__file__).parents[2] / "clients" / "realtime_client.py"
 REGISTRY = "default: echo\nmodels:\n  - {id: echo, name: Echo, type: echo, languages: [en]}\n"
 
 
@@ -105,17 +106,16 @@ def test_a_daemon_that_records_nothing_says_nothing_of_it(tmp_path: Path, models
         assert health(daemon)["recorded"] is False
 
 
-def test_real_speech_judged_by_silero_replays_exactly(tmp_path: Path) -> None:
+def test_real_speech_from_a_terminal_that_is_told_replays_exactly(tmp_path: Path) -> None:
     folder = tmp_path / "tapes"
     words = json.loads((CLIPS / "clips.json").read_text())["three_sentences"]["text"]
-
-    async def main(daemon: RunningDaemon) -> None:
-        async with Client(daemon.control, daemon.audio) as client:
-            async for _ in client.transcribe_file(CLIPS / "three_sentences.wav", speed=2.0):
-                pass
-
+    clip = str(CLIPS / "three_sentences.wav")
     with running_daemon(tmp_path, "--record", str(folder)) as daemon:
-        asyncio.run(main(daemon))
+        uris = ("--uri-control", daemon.control, "--uri-audio", daemon.audio)
+        command = [sys.executable, str(CLIENT), "--file", clip, "--speed", "2", *uris]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("This session is being recorded to disk.\n") == 1
     (file,) = folder.iterdir()
     code, events, err = replay(file)
     assert code == 0, err

@@ -1,10 +1,15 @@
 """What a recorded session notes, and that it is a session like any other."""
 
+import ast
 import io
+from pathlib import Path
 
 import pytest
 
+from hotmic import net
 from hotmic.events import FinalTranscribed, PartialTranscribed, RecordingStarted, SessionEvent
+from hotmic.session.recorder import RecordedSession
+from hotmic.session.session import Session
 from hotmic.session.tape import (
     AttachInput,
     AudioInput,
@@ -21,6 +26,23 @@ from hotmic.session.tape import (
     TimerInput,
 )
 from tape_support import Conversation, play
+
+
+def test_no_way_into_a_session_leads_past_the_file() -> None:
+    ways = {name for name in vars(Session) if name.startswith(("receive_", "handle_"))}
+    assert len(ways) == 8
+    assert ways == {name for name in vars(RecordedSession) if name.startswith(("receive_", "handle_"))}
+
+
+def test_nobody_writes_into_a_session_what_is_not_noted() -> None:
+    """The runner may set what ``Surroundings`` holds, and nothing else."""
+    written = set()
+    for path in (Path(net.__path__[0])).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                name = getattr(node.value, "id", "")
+                written |= {node.attr} if name == "session" else set()
+    assert written == {"cadence", "label"} <= set(Surroundings.__struct_fields__)
 
 
 def test_every_input_is_noted_with_its_time_before_its_outputs() -> None:

@@ -33,15 +33,17 @@ def replay(
             if tape.header.version != __version__:
                 _note(f"recorded by hotmic {tape.header.version}, replayed by {__version__}")
             session = Replay(tape.header, build_segmenter=build_segmenter, build_policy=build_policy)
-            difference = session.run(tape)
+            try:
+                difference = session.run(tape)
+            finally:  # what was said before an input on which the session raises is the half of the report
+                for now, event in session.events:
+                    sys.stdout.write(_line(now, event) if json else _sentence(now - session.events[0][0], event))
     except (BadTape, ConfigError) as error:
         _note(f"{file}: {error.message} ({error.code})")
         raise typer.Exit(UNREADABLE) from error
     except OSError as error:
         _note(f"{file}: {error.strerror}")
         raise typer.Exit(UNREADABLE) from error
-    for now, event in session.events:
-        sys.stdout.write(_line(now, event) if json else _sentence(now - session.events[0][0], event))
     if tape.is_cut:
         _note("the file ends in the middle of an entry; all before it was replayed")
     if difference is not None:
