@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-FAILED = Path(os.environ.get("HOTMIC_FAILED_TESTS") or Path(__file__).parent / ".failed")
+FAILED = Path(os.environ.get("FAILED_TESTS_FOLDER") or Path(__file__).parent / ".failed")
 """Where the folders are kept, one for each failed test."""
 
 _FOLDER: pytest.StashKey[Path] = pytest.StashKey()

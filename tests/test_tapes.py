@@ -61,7 +61,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path) -> str:
-    environment = {**os.environ, "HOTMIC_FAILED_TESTS": str(folder / "failed"), "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "FAILED_TESTS_FOLDER": str(folder / "failed"), "PYTHONPATH": str(TESTS)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "."]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     assert "2 failed, 2 passed, 1 xfailed, 2 errors" in done.stdout, done.stdout + done.stderr
@@ -94,4 +94,4 @@ def test_the_files_of_an_earlier_run_do_not_stay(folder: Path) -> None:
 def test_the_daemons_of_a_test_are_told_to_record(recorded: Path) -> None:
     assert os.environ["HOTMIC_RECORD"] == str(recorded)
     assert recorded.is_dir()
-    assert recorded.parent.name == ".failed" or "HOTMIC_FAILED_TESTS" in os.environ
+    assert recorded.parent.name == ".failed" or "FAILED_TESTS_FOLDER" in os.environ
