@@ -33,9 +33,11 @@ class Captions:
         self._as_json = as_json
         self._rewrites = sys.stdout.isatty() and not as_json
         self._width = 0
+        self._is_recorded_told = False
 
     def show(self, event: Event) -> None:
         """Show one event."""
+        self.tell_recorded(event)
         if self._as_json:
             print(json.dumps(event, ensure_ascii=False), flush=True)
         elif event["type"] == "realtime_transcription" and self._rewrites:
@@ -49,6 +51,13 @@ class Captions:
         elif event["type"] in ("error", "warning"):
             self._rewrite("")
             print(f"{event['type']}: {event['message']} ({event['code']})", file=sys.stderr, flush=True)
+
+    def tell_recorded(self, event: Event) -> None:
+        """Say once that the daemon records what is spoken, when an event tells it."""
+        if event.get("recorded") and not self._is_recorded_told:
+            self._is_recorded_told = True
+            self._rewrite("")
+            print("This session is being recorded to disk.", file=sys.stderr, flush=True)
 
     def _rewrite(self, text: str) -> None:
         if self._rewrites:
@@ -108,6 +117,7 @@ async def run(options: argparse.Namespace) -> int:
         if options.language:
             await client.configure(language=options.language)
         captions = Captions(as_json=options.json)
+        captions.tell_recorded(client.connected)
         failed = False
         if options.file:
             events = client.transcribe_file(options.file, speed=options.speed)

@@ -28,6 +28,15 @@ def test_a_final_replaces_its_partial(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert shown == "\rสวัส\r…g everyone\r           \rgood\n"
 
 
+def test_that_the_session_is_recorded_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    captions = Captions(as_json=False)
+    captions.tell_recorded({"type": "connected"})
+    assert capsys.readouterr().err == ""
+    captions.show({"type": "final_transcription", "text": "good", "recorded": True})
+    captions.show({"type": "final_transcription", "text": "morning", "recorded": True})
+    assert capsys.readouterr() == ("good\nmorning\n", "This session is being recorded to disk.\n")
+
+
 def test_a_pipe_gets_finals_only(capsys: pytest.CaptureFixture[str]) -> None:
     captions = Captions(as_json=False)
     captions.show({"type": "realtime_transcription", "text": "go"})

@@ -141,6 +141,11 @@
       newest ??= message.event_id ?? 0;
       setState("connected");
       picker.setCurrent(message.current_model, message);
+      if (message.recorded) {
+        notices.show("warning", "This session is being recorded to disk.", "recorded");
+      } else {
+        notices.hide("recorded");
+      }
     },
     available_models(message) {
       picker.list(message);

@@ -9,7 +9,8 @@ from typing import Any
 
 import structlog
 
-from hotmic.audio.segmenter import Segmenter
+from hotmic import __version__
+from hotmic.audio.segmenter import Segmenter, SegmenterSettings
 from hotmic.audio.vad import build_vad, segmenter_numbers
 from hotmic.commands import SessionOptions
 from hotmic.config.machine import connections_that_fit
@@ -30,13 +31,16 @@ from hotmic.net.listener import Listener
 from hotmic.net.roster import Roster
 from hotmic.net.runner import Runner
 from hotmic.net.security import Access, Tokens
+from hotmic.net.tape import TapeFolder
 from hotmic.net.throttle import Rates
 from hotmic.policies.align_att import AlignAtt
 from hotmic.policies.local_agreement import LocalAgreement
-from hotmic.policies.policy import Policy
+from hotmic.policies.policy import Policy, PolicySettings
 from hotmic.scheduler.scheduler import Scheduler
 from hotmic.session.planner import SessionSettings
+from hotmic.session.recorder import RecordedSession
 from hotmic.session.session import Session
+from hotmic.session.tape import Header
 from hotmic.values import SAMPLE_RATE, LoadProgress, PolicyName, VadProfile
 from hotmic.worker.pool import LocalPool
 
@@ -79,7 +83,8 @@ class Daemon:
         self.metrics.registry.register(self.roster)
         self.hub = Hub(History(keep=settings.history_s, first_id=round(time.time() * 1000)))
         self.pool = build_pool(settings, registry, on_change=self._receive_pool_change)
-        self.runner = build_runner(settings, self.pool, self.hub, self.metrics)
+        tapes = build_tapes(settings, on_failure=lambda message: self.runner.warn("record", message))
+        self.runner = build_runner(settings, self.pool, self.hub, self.metrics, tapes=tapes)
         self.control = Control(
             pool=self.pool,
             registry=registry,
@@ -87,6 +92,7 @@ class Daemon:
             hub=self.hub,
             options=session_options(settings),
             clock=time.monotonic,
+            recorded=settings.record is not None,
         )
         services = Services(
             hub=self.hub,
@@ -126,6 +132,8 @@ class Daemon:
         Raises:
             ConfigError: A port cannot be bound.
         """
+        if self.settings.record is not None:
+            log.warning("Every session is recorded to disk, sound and text.", folder=str(self.settings.record))
         host = self.settings.host
         shown = f"[{host}]" if ":" in host else host
         wanted = {"control": self.settings.control_port, "audio": self.settings.audio_port}
@@ -274,8 +282,27 @@ def build_pool(settings: Settings, registry: Registry, *, on_change: Callable[[]
     )
 
 
-def build_runner(settings: Settings, pool: LocalPool, hub: Hub, metrics: Metrics, *, partials: bool = True) -> Runner:
-    """Return the runner of all sessions, with or without real-time text."""
+def build_tapes(settings: Settings, *, on_failure: Callable[[str], None]) -> TapeFolder | None:
+    """Return where sessions are recorded, if they are.
+
+    Raises:
+        ConfigError: The folder cannot be used.
+    """
+    if settings.record is None:
+        return None
+    return TapeFolder(settings.record, max_bytes=settings.record_max_mb << 20, on_failure=on_failure)
+
+
+def build_runner(
+    settings: Settings,
+    pool: LocalPool,
+    hub: Hub,
+    metrics: Metrics,
+    *,
+    partials: bool = True,
+    tapes: TapeFolder | None = None,
+) -> Runner:
+    """Return the runner of all sessions, with or without real-time text, recorded or not."""
     numbers = SessionSettings(
         partials=partials,
         cadence=settings.partial_cadence_ms / 1000,
@@ -283,16 +310,32 @@ def build_runner(settings: Settings, pool: LocalPool, hub: Hub, metrics: Metrics
         ring=settings.ring_s,
     )
 
+    cuts = segmenter_settings(settings)
+
+    def policies_of(session_id: str) -> PolicySettings:
+        return policy_settings(pool.spec(runner.choices.of(session_id) or pool.current))
+
     def build_session(session_id: str, channel: str, options: SessionOptions, tenant: str) -> Session:
-        return Session(
-            session_id,
+        parts: dict[str, Any] = {
+            "channel": channel,
+            "settings": numbers,
+            "options": options,
+            "build_segmenter": lambda profile: build_segmenter(cuts, profile),
+            "build_policy": lambda name: build_policy(policies_of(session_id), name),
+            "tenant": tenant,
+        }
+        if tapes is None:
+            return Session(session_id, **parts)
+        header = Header(
+            version=__version__,
+            session_id=session_id,
             channel=channel,
             settings=numbers,
             options=options,
-            build_segmenter=lambda profile: build_segmenter(settings, profile),
-            build_policy=lambda name: build_policy(pool.spec(runner.choices.of(session_id) or pool.current), name),
-            tenant=tenant,
+            segmenter=cuts,
         )
+        sink = tapes.open(header)
+        return RecordedSession(session_id, sink=sink, policy_settings=lambda: policies_of(session_id), **parts)
 
     def build_scheduler() -> Scheduler:
         return Scheduler(
@@ -312,14 +355,28 @@ def build_runner(settings: Settings, pool: LocalPool, hub: Hub, metrics: Metrics
     return runner
 
 
-def build_policy(spec: ModelSpec | None, name: PolicyName | None) -> Policy:
+def policy_settings(spec: ModelSpec | None) -> PolicySettings:
+    """Return what a model says about policies."""
+    if spec is None:
+        return PolicySettings()
+    return PolicySettings(
+        policy=spec.policy, agreement_n=spec.agreement_n, attention_margin=float(spec.attention_margin_s)
+    )
+
+
+def build_policy(settings: PolicySettings, name: PolicyName | None) -> Policy:
     """Return the policy of a segment: the session's choice, else the model's, with the model's numbers."""
-    if (name or (spec.policy if spec else "local_agreement")) == "align_att":
-        return AlignAtt(spec.attention_margin_s) if spec else AlignAtt()
-    return LocalAgreement(spec.agreement_n) if spec else LocalAgreement()
+    if (name or settings.policy) == "align_att":
+        return AlignAtt(settings.attention_margin)
+    return LocalAgreement(settings.agreement_n)
 
 
-def build_segmenter(settings: Settings, profile: VadProfile) -> Segmenter:
+def segmenter_settings(settings: Settings) -> SegmenterSettings:
+    """Return the settings that segmenters go by."""
+    return SegmenterSettings(**{name: getattr(settings, name) for name in SegmenterSettings.__struct_fields__})
+
+
+def build_segmenter(settings: SegmenterSettings, profile: VadProfile) -> Segmenter:
     """Return a segmenter for a VAD profile: the settings' numbers, but for ``seed`` its own."""
     numbers = segmenter_numbers(profile)
     own = profile == "seed"

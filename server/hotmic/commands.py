@@ -25,7 +25,7 @@ class SessionOptions(Value, frozen=True, kw_only=True):
     """Rate in hertz of audio that names none itself."""
 
 
-class Command(Value, frozen=True, kw_only=True):
+class Command(Value, frozen=True, kw_only=True, tag=True):
     """Anything a client asks; ``request_id`` comes back on the answer."""
 
     request_id: str | int | None = None

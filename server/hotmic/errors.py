@@ -18,6 +18,7 @@ HotmicError
 │   └── Overloaded            overloaded       (1013)
 └── DaemonError               our side failed
     ├── ConfigError           config_error
+    ├── BadTape               bad_tape
     ├── DownloadFailed        download_failed
     ├── EngineFailed          engine_failed
     ├── WorkerDied            worker_died
@@ -197,6 +198,12 @@ class ConfigError(DaemonError):
         self.value = value
         self.allowed = allowed
         self.nearest = nearest
+
+
+class BadTape(DaemonError):
+    """A file that is no recorded session, or none that this version can read."""
+
+    code = "bad_tape"
 
 
 class DownloadFailed(DaemonError):

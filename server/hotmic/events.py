@@ -5,7 +5,7 @@ from typing import Any
 from hotmic.values import ExitKind, Value, Word
 
 
-class Event(Value, frozen=True, kw_only=True):
+class Event(Value, frozen=True, kw_only=True, tag=True):
     """Anything the daemon says; ``request_id`` is set on the answer to a command that carried one."""
 
     request_id: str | int | None = None
@@ -22,6 +22,8 @@ class Connected(Event, frozen=True, kw_only=True):
     phrases: tuple[str, ...] = ()
     event_id: int = 0
     """The newest final there is: what comes after it is for this client."""
+    recorded: bool = False
+    """Whether sessions are recorded to disk."""
 
 
 class ModelsListed(Event, frozen=True, kw_only=True):
@@ -104,6 +106,8 @@ class SessionEvent(Event, frozen=True, kw_only=True):
 
     session_id: str
     channel: str
+    recorded: bool = False
+    """Whether the session is being recorded to disk."""
 
 
 class Resumed(Event, frozen=True, kw_only=True):

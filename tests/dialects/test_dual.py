@@ -51,6 +51,29 @@ def test_bad_frames_have_stable_codes(frame: str, on_control: str, on_audio: str
         assert caught.value.code == code
 
 
+def test_who_is_recorded_is_told_and_who_is_not_hears_nothing_of_it() -> None:
+    greeting = e.Connected(server="hotmic", version="1", current_model=None)
+    started = e.RecordingStarted(session_id="s", channel="c")
+    final = e.FinalTranscribed(
+        session_id="s",
+        channel="c",
+        segment_id="s-1",
+        text="go",
+        words=(),
+        language="en",
+        model_id="m",
+        start=0.0,
+        end=1.0,
+        processing=0.1,
+        lag=0.1,
+    )
+    for event in (greeting, started, final):
+        plain, marked = encode(event, NOW), encode(msgspec.structs.replace(event, recorded=True), NOW)
+        assert plain is not None
+        assert "recorded" not in plain
+        assert marked == {**plain, "recorded": True}
+
+
 def test_audio_on_the_control_socket() -> None:
     with pytest.raises(PeerError) as caught:
         ControlDialect().parse(b"\0\0")

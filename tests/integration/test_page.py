@@ -612,6 +612,16 @@ def test_two_minutes_are_kept_and_the_loss_is_said_once(daemon: RunningDaemon, t
     }
 
 
+def test_the_page_says_that_the_session_is_recorded(tmp_path: Path) -> None:
+    recorded = "This session is being recorded to disk."
+    with (
+        running_daemon(tmp_path, "--record", str(tmp_path / "tapes")) as daemon,
+        visiting(tmp_path, daemon.http) as visit,
+    ):
+        expect(visit.page.locator("#notices .notice.warning p").get_by_text(recorded)).to_be_visible()
+    assert visit.problems == []
+
+
 def test_a_token_is_asked_for_and_taken(tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text("alice:0123456789abcdef\n")

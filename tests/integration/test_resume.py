@@ -14,7 +14,7 @@ from hotmic.engines import echo
 from hotmic_client import Client, ClientError, read_wav
 from running import CLIPS, RunningDaemon, calling, running_daemon, start_daemon
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("recorded")]
 
 REGISTRY = "default: echo\nmodels:\n  - {id: echo, name: Echo, type: echo, languages: [en]}\n"
 COUNT = 60

@@ -39,6 +39,17 @@ class SpeechEnded(Value, frozen=True, kw_only=True):
 Boundary: TypeAlias = SpeechStarted | SpeechEnded
 
 
+class SegmenterSettings(Value, frozen=True, kw_only=True):
+    """The numbers of a segmenter that the daemon's settings decide, under the names they have there."""
+
+    min_speech_ms: int
+    min_silence_ms: int
+    pre_roll_ms: int
+    hang_over_ms: int
+    max_segment_s: float
+    soft_segment_s: float
+
+
 class Segmenter:
     """Turns frame decisions into segments.
 

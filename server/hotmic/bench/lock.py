@@ -29,7 +29,7 @@ from websockets.exceptions import ConnectionClosed
 from hotmic import __version__
 from hotmic import commands as c
 from hotmic import events as e
-from hotmic.app import build_segmenter
+from hotmic.app import build_segmenter, segmenter_settings
 from hotmic.audio.pcm import parse
 from hotmic.audio.segmenter import Segmenter
 from hotmic.bench.baseline import Decoder, Heard, LockedModel, Stream
@@ -231,7 +231,7 @@ async def run(options: argparse.Namespace) -> None:
     server = LockServer(
         LockedModel(decode),
         cadence=options.cadence,
-        build_segmenter=lambda: build_segmenter(settings, settings.vad),
+        build_segmenter=lambda: build_segmenter(segmenter_settings(settings), settings.vad),
     )
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

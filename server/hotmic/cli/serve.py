@@ -43,6 +43,7 @@ def serve(
     allow_null_origin: Annotated[
         bool, typer.Option("--allow-null-origin", help="Accept pages opened from disk without a token.")
     ] = False,
+    record: Annotated[Path | None, typer.Option(help="Record every session into this folder.", metavar="DIR")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
     log_file: Annotated[Path | None, typer.Option(help="Append the log here instead of stderr.")] = None,
 ) -> None:

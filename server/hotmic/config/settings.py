@@ -167,6 +167,10 @@ class Settings(BaseSettings):
     """File the log is appended to; by default it goes to stderr."""
     log_format: Literal["console", "json"] = "console"
     """Log lines for people or for programs."""
+    record: Path | None = None
+    """Folder in which every session is recorded, sound and text, for `hotmic replay`; clients are told."""
+    record_max_mb: int = Field(default=512, ge=1, le=1_048_576)
+    """Largest file of one recorded session in megabytes (2^20 bytes); an hour of 16 kHz sound is 110. Then it ends."""
     drain_s: float = Field(default=25, ge=0, le=600)
     """Time for open speech to be finished when the daemon is told to stop."""
 
@@ -175,7 +179,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("models", "models_dir", "tokens", "log_file")
+    @field_validator("models", "models_dir", "tokens", "log_file", "record")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value else None

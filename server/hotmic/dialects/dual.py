@@ -123,7 +123,12 @@ def _words(words: tuple[Word, ...]) -> list[Json]:
 
 
 def _session(event: e.SessionEvent, kind: str, timestamp: str) -> Json:
-    return {"type": kind, "session_id": event.session_id, "channel": event.channel, "timestamp": timestamp}
+    body: Json = {"type": kind, "session_id": event.session_id, "channel": event.channel, "timestamp": timestamp}
+    return body | _recorded(event.recorded)
+
+
+def _recorded(is_recorded: bool) -> Json:
+    return {"recorded": True} if is_recorded else {}
 
 
 def _limited(notice: str, phrases: tuple[str, ...]) -> Json:
@@ -146,6 +151,7 @@ def _(event: e.Connected, timestamp: str) -> Json:
         "event_id": event.event_id,
         "timestamp": timestamp,
         **_limited(event.notice, event.phrases),
+        **_recorded(event.recorded),
     }
 
 

@@ -54,6 +54,7 @@ class Control:
         hub: Tells everybody.
         options: What sessions start with.
         clock: Monotonic clock.
+        recorded: Whether sessions are recorded to disk; clients are told.
     """
 
     def __init__(
@@ -65,10 +66,11 @@ class Control:
         hub: Hub,
         options: c.SessionOptions,
         clock: Callable[[], float],
+        recorded: bool = False,
     ) -> None:
         self.registry = registry
         self._pool, self._runner, self._hub = pool, runner, hub
-        self._options = options
+        self._options, self._recorded = options, recorded
         self._channel_options: dict[str, c.SessionOptions] = {}
         self._clock, self._started = clock, clock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,6 +87,7 @@ class Control:
             notice=spec.notice if spec else "",
             phrases=spec.phrases if spec else (),
             event_id=self._hub.newest_id,
+            recorded=self._recorded,
         )
 
     def options_of(self, channel: str) -> c.SessionOptions:
@@ -188,6 +191,7 @@ class Control:
             "sessions": self._runner.session_count,
             "queue": self._runner.dispatcher.waiting,
             "cadence_ms": round(self._runner.dispatcher.scheduler().cadence * 1000),
+            "recorded": self._recorded,
             "warnings": [{"code": k, "message": v} for k, v in self._runner.warnings.items()],
         }
 
@@ -283,7 +287,11 @@ class Control:
         if command.request_id is not None or not sessions:
             asker.answer(
                 e.RecordingStarted(
-                    request_id=command.request_id, session_id=command.session or "", channel=channel, is_controlled=True
+                    request_id=command.request_id,
+                    session_id=command.session or "",
+                    channel=channel,
+                    recorded=self._recorded,
+                    is_controlled=True,
                 )
             )
 

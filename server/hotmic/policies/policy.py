@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from hotmic.values import Word
+from hotmic.values import PolicyName, Value, Word
+
+
+class PolicySettings(Value, frozen=True, kw_only=True):
+    """What the policies of a session's segments are made from where the model has a say."""
+
+    policy: PolicyName = "local_agreement"
+    """Of sessions without a choice of their own."""
+    agreement_n: int = 2
+    attention_margin: float = 0.4
+    """Seconds."""
 
 
 class Policy(Protocol):
