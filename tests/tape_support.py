@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 
-from hotmic.app import build_policy, build_segmenter, segmenter_settings
+from hotmic.building import build_policy, build_segmenter, segmenter_settings
 from hotmic.commands import Configure, EndAudio, SessionOptions, StartRecording, StopRecording
 from hotmic.config.settings import Settings
 from hotmic.events import Event

@@ -16,6 +16,7 @@ LAYERS = (
     {"audio", "policies", "config", "engines"},
     {"session", "dialects", "scheduler", "worker"},
     {"net"},
+    {"building"},
     {"app"},
     {"transcriber", "bench"},
     {"cli", "__main__"},

@@ -1,24 +1,19 @@
 """The daemon: every part built and wired, started and stopped."""
 
 import asyncio
-import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from hotmic import __version__
-from hotmic.audio.segmenter import Segmenter, SegmenterSettings
-from hotmic.audio.vad import build_vad, segmenter_numbers
-from hotmic.commands import SessionOptions
+from hotmic.building import build_pool, build_runner, build_tapes, rates, session_options
 from hotmic.config.machine import connections_that_fit
 from hotmic.config.model import ModelSpec
 from hotmic.config.registry import Registry, RegistryFile
 from hotmic.config.settings import Settings
-from hotmic.config.weight import locate, verify
-from hotmic.errors import ConfigError, DownloadFailed
+from hotmic.errors import ConfigError
 from hotmic.log import LogStream
 from hotmic.metrics import Metrics
 from hotmic.net.connection import Services
@@ -29,26 +24,11 @@ from hotmic.net.hub import Hub
 from hotmic.net.limit import Quota
 from hotmic.net.listener import Listener
 from hotmic.net.roster import Roster
-from hotmic.net.runner import Runner
 from hotmic.net.security import Access, Tokens
-from hotmic.net.tape import TapeFolder
-from hotmic.net.throttle import Rates
-from hotmic.policies.align_att import AlignAtt
-from hotmic.policies.local_agreement import LocalAgreement
-from hotmic.policies.policy import Policy, PolicySettings
-from hotmic.scheduler.scheduler import Scheduler
-from hotmic.session.planner import SessionSettings
-from hotmic.session.recorder import RecordedSession
-from hotmic.session.session import Session
-from hotmic.session.tape import Header
-from hotmic.values import SAMPLE_RATE, LoadProgress, PolicyName, VadProfile
-from hotmic.worker.pool import LocalPool
+from hotmic.values import LoadProgress
 
 REGISTRY_POLL = 1.0
 """Seconds between two looks at models.yaml."""
-
-FILE_SILENCE = 86_400.0
-"""Seconds without audio that end a segment of a file: reading it may take as long as it likes."""
 
 log = structlog.get_logger(__name__)
 
@@ -265,154 +245,6 @@ def check_language(language: str | None, spec: ModelSpec) -> None:
         raise ConfigError(f"language: {spec.id} does not know {language!r}, only {known}.", key="language")
 
 
-def build_pool(settings: Settings, registry: Registry, *, on_change: Callable[[], None]) -> LocalPool:
-    """Return the pool of local workers."""
-    return LocalPool(
-        registry,
-        device=settings.device,
-        compute_type=settings.compute_type,
-        threads=settings.threads,
-        batch_size=settings.batch_size,
-        num_workers=settings.num_workers,
-        gpu_memory_fraction=settings.gpu_memory_fraction,
-        fetch=_fetcher(settings),
-        on_change=on_change,
-        keep_alive=settings.keep_alive_s,
-        max_chosen_models=settings.max_chosen_models,
-    )
-
-
-def build_tapes(settings: Settings, *, on_failure: Callable[[str], None]) -> TapeFolder | None:
-    """Return where sessions are recorded, if they are.
-
-    Raises:
-        ConfigError: The folder cannot be used.
-    """
-    if settings.record is None:
-        return None
-    return TapeFolder(settings.record, max_bytes=settings.record_max_mb << 20, on_failure=on_failure)
-
-
-def build_runner(
-    settings: Settings,
-    pool: LocalPool,
-    hub: Hub,
-    metrics: Metrics,
-    *,
-    partials: bool = True,
-    tapes: TapeFolder | None = None,
-) -> Runner:
-    """Return the runner of all sessions, with or without real-time text, recorded or not."""
-    numbers = SessionSettings(
-        partials=partials,
-        cadence=settings.partial_cadence_ms / 1000,
-        wire_silence=settings.wire_silence_ms / 1000 if partials else FILE_SILENCE,
-        ring=settings.ring_s,
-    )
-
-    cuts = segmenter_settings(settings)
-
-    def policies_of(session_id: str) -> PolicySettings:
-        return policy_settings(pool.spec(runner.choices.of(session_id) or pool.current))
-
-    def build_session(session_id: str, channel: str, options: SessionOptions, tenant: str) -> Session:
-        parts: dict[str, Any] = {
-            "channel": channel,
-            "settings": numbers,
-            "options": options,
-            "build_segmenter": lambda profile: build_segmenter(cuts, profile),
-            "build_policy": lambda name: build_policy(policies_of(session_id), name),
-            "tenant": tenant,
-        }
-        if tapes is None:
-            return Session(session_id, **parts)
-        header = Header(
-            version=__version__,
-            session_id=session_id,
-            channel=channel,
-            settings=numbers,
-            options=options,
-            segmenter=cuts,
-        )
-        sink = tapes.open(header)
-        return RecordedSession(session_id, sink=sink, policy_settings=lambda: policies_of(session_id), **parts)
-
-    def build_scheduler() -> Scheduler:
-        return Scheduler(
-            max_rows=settings.batch_size,
-            cadence=settings.partial_cadence_ms / 1000,
-            max_cadence=settings.partial_cadence_max_ms / 1000,
-        )
-
-    runner = Runner(
-        pool=pool,
-        hub=hub,
-        build_scheduler=build_scheduler,
-        metrics=metrics,
-        build_session=build_session,
-        session_ttl=settings.session_ttl_s,
-    )
-    return runner
-
-
-def policy_settings(spec: ModelSpec | None) -> PolicySettings:
-    """Return what a model says about policies."""
-    if spec is None:
-        return PolicySettings()
-    return PolicySettings(
-        policy=spec.policy, agreement_n=spec.agreement_n, attention_margin=float(spec.attention_margin_s)
-    )
-
-
-def build_policy(settings: PolicySettings, name: PolicyName | None) -> Policy:
-    """Return the policy of a segment: the session's choice, else the model's, with the model's numbers."""
-    if (name or settings.policy) == "align_att":
-        return AlignAtt(settings.attention_margin)
-    return LocalAgreement(settings.agreement_n)
-
-
-def segmenter_settings(settings: Settings) -> SegmenterSettings:
-    """Return the settings that segmenters go by."""
-    return SegmenterSettings(**{name: getattr(settings, name) for name in SegmenterSettings.__struct_fields__})
-
-
-def build_segmenter(settings: SegmenterSettings, profile: VadProfile) -> Segmenter:
-    """Return a segmenter for a VAD profile: the settings' numbers, but for ``seed`` its own."""
-    numbers = segmenter_numbers(profile)
-    own = profile == "seed"
-
-    def pick(milliseconds: int, profile_samples: int) -> int:
-        return profile_samples if own else milliseconds * SAMPLE_RATE // 1000
-
-    return Segmenter(
-        build_vad(profile),
-        min_speech=pick(settings.min_speech_ms, numbers.min_speech),
-        min_silence=pick(settings.min_silence_ms, numbers.min_silence),
-        pre_roll=settings.pre_roll_ms * SAMPLE_RATE // 1000,
-        hang_over=settings.hang_over_ms * SAMPLE_RATE // 1000,
-        max_segment=int(settings.max_segment_s * SAMPLE_RATE),
-        soft_after=None if own else int(settings.soft_segment_s * SAMPLE_RATE),
-        start_gap=numbers.start_gap,
-        start_threshold=numbers.start_threshold,
-        stay_threshold=numbers.stay_threshold,
-    )
-
-
-def rates(settings: Settings) -> Rates:
-    """Return how fast one connection may send."""
-    return Rates(
-        messages=settings.max_messages_per_s,
-        audio=settings.max_audio_speed,
-        audio_burst=settings.audio_burst_s,
-        commands=settings.max_commands_per_s,
-    )
-
-
-def session_options(settings: Settings) -> SessionOptions:
-    """Return what sessions start with."""
-    return SessionOptions(language=settings.language, vad=settings.vad, denoise=settings.denoise)
-
-
 def find_web() -> Path:
     """Return the folder of the page: inside the installed package, or at the top of the checkout.
 
@@ -424,41 +256,6 @@ def find_web() -> Path:
         if (candidate / "index.html").is_file():
             return candidate
     raise ConfigError("The page did not come with this installation.")
-
-
-def _fetcher(settings: Settings) -> Callable[[ModelSpec, Callable[[LoadProgress], None]], Awaitable[Path]]:
-    """Return what finds a model's weights on disk, downloading them where the settings allow it."""
-
-    async def fetch(spec: ModelSpec, report: Callable[[LoadProgress], None]) -> Path:
-        found = await asyncio.to_thread(locate, spec, settings.models_dir)
-        if found is None:
-            if settings.download == "never":
-                raise DownloadFailed(
-                    f"The weights of '{spec.id}' are not on disk and downloads are off: run 'hotmic pull {spec.id}'."
-                )
-            found = await _download(spec, settings.models_dir, report)
-        await asyncio.to_thread(verify, spec, found)
-        return found
-
-    return fetch
-
-
-async def _download(spec: ModelSpec, models_dir: Path, report: Callable[[LoadProgress], None]) -> Path:
-    from hotmic.config import hub
-
-    loop = asyncio.get_running_loop()
-    cancelled = threading.Event()
-
-    def tell(done: int, total: int) -> None:
-        share = done / total if total else 0.0
-        loop.call_soon_threadsafe(
-            report, LoadProgress(model_id=spec.id, stage="downloading", progress=0.9 * min(1.0, share))
-        )
-
-    try:
-        return await asyncio.to_thread(hub.fetch, spec, models_dir, report=tell, should_stop=cancelled.is_set)
-    finally:
-        cancelled.set()
 
 
 def _log_progress(progress: LoadProgress) -> None:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from hotmic.app import build_pool, build_runner, session_options
 from hotmic.audio.container import decode, duration
+from hotmic.building import build_pool, build_runner, session_options
 from hotmic.commands import EndAudio
 from hotmic.config.registry import Registry
 from hotmic.config.settings import Settings

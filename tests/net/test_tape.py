@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from hotmic.app import segmenter_settings
+from hotmic.building import segmenter_settings
 from hotmic.commands import SessionOptions
 from hotmic.config.settings import Settings
 from hotmic.errors import ConfigError

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from hotmic.app import build_policy, build_segmenter
+from hotmic.building import build_policy, build_segmenter
 from hotmic.events import FinalTranscribed
 from hotmic.session.replay import Difference, Replay
 from hotmic.session.tape import Entry, EventsOutput, JobsOutput, ResultInput, Surroundings, Tape

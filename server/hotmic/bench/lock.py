@@ -29,10 +29,10 @@ from websockets.exceptions import ConnectionClosed
 from hotmic import __version__
 from hotmic import commands as c
 from hotmic import events as e
-from hotmic.app import build_segmenter, segmenter_settings
 from hotmic.audio.pcm import parse
 from hotmic.audio.segmenter import Segmenter
 from hotmic.bench.baseline import Decoder, Heard, LockedModel, Stream
+from hotmic.building import build_segmenter, segmenter_settings
 from hotmic.config.settings import load_settings
 from hotmic.dialects.audio import AudioDialect
 from hotmic.dialects.control import ControlDialect

@@ -23,7 +23,7 @@ def replay(
     Prints the events it says now, with seconds since the first one. Needs no model: the engine's results are in the
     file. Exit code 0: the same events and jobs; 1: others, and the first difference is shown; 2: not a file to replay.
     """
-    from hotmic.app import build_policy, build_segmenter
+    from hotmic.building import build_policy, build_segmenter
     from hotmic.session.replay import Replay
     from hotmic.session.tape import Tape
 
