@@ -260,6 +260,7 @@ def build_runner(settings: Settings, pool: LocalPool, hub: Hub, metrics: Metrics
         metrics=metrics,
         build_session=build_session,
         session_ttl=settings.session_ttl_s,
+        first_number=round(time.time() * 1000),
     )
 
 
