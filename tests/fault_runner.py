@@ -67,10 +67,21 @@ class Speaker(Client):
         control: Address of the control socket.
         audio: Address of the audio socket.
         channel: Where it speaks.
+        patience: Seconds to try to reconnect; with 0 it does not number its chunks.
     """
 
-    def __init__(self, name: str, number: int, history: History, control: str, audio: str, *, channel: str) -> None:
-        super().__init__(control, audio, channel=channel)
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        history: History,
+        control: str,
+        audio: str,
+        *,
+        channel: str,
+        patience: float = 60.0,
+    ) -> None:
+        super().__init__(control, audio, channel=channel, patience=patience)
         self.name, self.number, self.said = name, number, 0
         self._history, self._sent = history, 0
         history.note("joined", name, self.session, speaker=number, channel=channel, speaks=True)
@@ -92,7 +103,8 @@ class Speaker(Client):
                 return
 
     async def _note_and_send(self, number: int | None, pcm: bytes) -> None:
-        self._history.note("sent", self.name, self.session, seq=self._sent, number=number)
+        seq = self._sent if self._patience else None
+        self._history.note("sent", self.name, self.session, seq=seq, number=number)
         self._sent += 1
         self.said += number is not None
         await self.send_audio(pcm)
