@@ -1,7 +1,10 @@
 """The shells around an echo engine, for tests in virtual time."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -9,11 +12,19 @@ from hotmic.audio.segmenter import Segmenter
 from hotmic.audio.vad_seed import SeedVad
 from hotmic.commands import SessionOptions
 from hotmic.config.model import Bundled, ModelSpec
+from hotmic.config.registry import Registry
+from hotmic.dialects.audio import AudioDialect
+from hotmic.dialects.control import ControlDialect
+from hotmic.dialects.dialect import Frame
 from hotmic.engines import echo
 from hotmic.errors import EngineFailed
 from hotmic.metrics import Metrics
+from hotmic.net.connection import Connection, PeerGoneError, Services
+from hotmic.net.control import Control
 from hotmic.net.hub import Hub
+from hotmic.net.limit import Limit
 from hotmic.net.runner import Runner
+from hotmic.net.security import Access, Grant, Tokens
 from hotmic.policies.local_agreement import LocalAgreement
 from hotmic.scheduler.bucket import Bucket
 from hotmic.scheduler.scheduler import Scheduler
@@ -29,6 +40,8 @@ from hotmic.values import (
     ModelStatus,
 )
 
+REGISTRY = "default: echo\nmodels:\n  - {id: echo, name: Echo, type: echo, languages: [en]}\n"
+ANYBODY = Grant()
 SPEC = ModelSpec(id="echo", name="Echo", type="echo", source=Bundled(name="echo"), languages=("en",))
 
 
@@ -107,3 +120,84 @@ def overload(runner: Runner, *, now: float) -> None:
     for number in range(60):
         runner.scheduler.capacity.receive_job(f"other-{number}", shape, now=now)
         runner.scheduler.capacity.receive_batch(shape, 1, seconds=1.0, now=now)
+
+
+class FakePeer:
+    """A socket in memory; ``reads`` false is a client that never reads."""
+
+    def __init__(self, *, reads: bool = True) -> None:
+        self.address = "127.0.0.1"
+        self.reads = reads
+        self.sent: list[dict[str, Any]] = []
+        self.closed: tuple[int, str] | None = None
+        self._frames: asyncio.Queue[Frame | PeerGoneError] = asyncio.Queue()
+
+    def say(self, frame: Frame | dict[str, Any]) -> None:
+        self._frames.put_nowait(json.dumps(frame) if isinstance(frame, dict) else frame)
+
+    def leave(self) -> None:
+        self._frames.put_nowait(PeerGoneError(said_goodbye=True))
+
+    def break_off(self) -> None:
+        self._frames.put_nowait(PeerGoneError())
+
+    async def receive(self) -> Frame:
+        frame = await self._frames.get()
+        if isinstance(frame, PeerGoneError):
+            raise frame
+        return frame
+
+    async def send(self, frame: Frame) -> None:
+        if not self.reads:
+            await asyncio.sleep(1e6)
+        self.sent.append(json.loads(frame))
+
+    async def close(self, code: int, reason: str) -> None:
+        self.closed = (code, reason)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [message["type"] for message in self.sent]
+
+
+class House:
+    """All services around an echo pool."""
+
+    def __init__(
+        self, folder: Path, *, tokens: Tokens | None = None, streams: int = 10, outbox_bytes: int = 1 << 20
+    ) -> None:
+        path = folder / "models.yaml"
+        path.write_text(REGISTRY)
+        self.pool = EchoPool()
+        self.runner, self.hub = build(self.pool)
+        self.control = Control(
+            pool=self.pool,
+            registry=Registry.load(path),
+            runner=self.runner,
+            hub=self.hub,
+            options=SessionOptions(),
+            clock=lambda: 0.0,
+        )
+        self.services = Services(
+            hub=self.hub,
+            runner=self.runner,
+            control=self.control,
+            access=Access(host="127.0.0.1", tokens=tokens or Tokens({})),
+            metrics=Metrics(),
+            streams=Limit(streams),
+            outbox_items=256,
+            outbox_bytes=outbox_bytes,
+            slow_client=10.0,
+        )
+
+    def admit(
+        self,
+        peer: FakePeer,
+        *,
+        speaks: bool = False,
+        grant: Grant | None = ANYBODY,
+        channel: str = "c",
+    ) -> "asyncio.Task[None]":
+        dialect = AudioDialect() if speaks else ControlDialect()
+        connection = Connection(peer, dialect, self.services, grant=grant, channel=channel)
+        return asyncio.get_running_loop().create_task(connection.run())
