@@ -15,16 +15,32 @@ CHUNK = 65_536
 class Fault:
     """What is wrong with the network right now; the default is nothing.
 
-    ``down`` refuses new connections, ``blackhole`` swallows bytes in both directions and keeps the connection.
+    ``down`` refuses new connections, ``blackhole`` swallows bytes in both directions and keeps the connection,
+    ``limit_bytes`` ends a connection that has carried so many bytes in both directions together, ``close_delay_s``
+    holds back the news that one side has closed.
     """
 
     latency_s: float = 0.0
     jitter_s: float = 0.0
     bytes_per_s: float = 0.0
     slice_bytes: int = 0
+    limit_bytes: int = 0
+    close_delay_s: float = 0.0
     blackhole: bool = False
     down: bool = False
     rng: random.Random = field(default_factory=lambda: random.Random(0))
+
+
+@dataclass(eq=False)
+class _Pair:
+    client: asyncio.StreamWriter
+    daemon: asyncio.StreamWriter
+    passed: int = 0
+    client_has_ended: bool = False
+
+    def abort(self) -> None:
+        for writer in (self.client, self.daemon):
+            writer.transport.abort()
 
 
 class FaultProxy:
@@ -34,7 +50,7 @@ class FaultProxy:
         self.fault = Fault()
         self.connections = 0
         self._target = (host, port)
-        self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._pairs: set[_Pair] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -61,14 +77,14 @@ class FaultProxy:
     def reset(self) -> None:
         """Break every connection as a reset does: at once, what is under way is lost."""
         for pair in tuple(self._pairs):
-            for writer in pair:
-                writer.transport.abort()
+            pair.abort()
 
     def half_close(self) -> None:
         """End the clients' directions; what the daemon still says goes through."""
-        for _, upstream in tuple(self._pairs):
+        for pair in tuple(self._pairs):
+            pair.client_has_ended = True
             with contextlib.suppress(OSError):
-                upstream.write_eof()
+                pair.daemon.write_eof()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
@@ -85,31 +101,44 @@ class FaultProxy:
             writer.transport.abort()
             return
         self.connections += 1
-        pair = (writer, to_daemon)
+        pair = _Pair(writer, to_daemon)
         self._pairs.add(pair)
         try:
-            await asyncio.gather(self._pump(reader, to_daemon), self._pump(from_daemon, writer))
+            await asyncio.gather(self._pump(reader, to_daemon, pair), self._pump(from_daemon, writer, pair))
         finally:
             self._pairs.discard(pair)
-            for end in pair:
-                end.transport.abort()
+            pair.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pair: _Pair) -> None:
+        try:
             while data := await reader.read(CHUNK):
-                fault = self.fault
-                if fault.blackhole:
+                if self.fault.blackhole or (writer is pair.daemon and pair.client_has_ended):
                     continue
-                if fault.latency_s:
-                    await asyncio.sleep(max(0.0, fault.latency_s + fault.rng.uniform(-1, 1) * fault.jitter_s))
-                size = fault.slice_bytes or len(data)
-                for begin in range(0, len(data), size):
-                    writer.write(data[begin : begin + size])
-                    await writer.drain()
-                    if fault.bytes_per_s:
-                        await asyncio.sleep(size / fault.bytes_per_s)
+                if not await self._forward(data, writer, pair):
+                    break
+            await asyncio.sleep(self.fault.close_delay_s)
             if writer.can_write_eof():
                 writer.write_eof()
+        except OSError:
+            # A reset of one side is one for the other.
+            await asyncio.sleep(self.fault.close_delay_s)
+            pair.abort()
+
+    async def _forward(self, data: bytes, writer: asyncio.StreamWriter, pair: _Pair) -> bool:
+        """Pass data on as badly as the network does; return whether the connection may carry more."""
+        fault = self.fault
+        if fault.latency_s:
+            await asyncio.sleep(max(0.0, fault.latency_s + fault.rng.uniform(-1, 1) * fault.jitter_s))
+        room = fault.limit_bytes - pair.passed if fault.limit_bytes else len(data)
+        data = data[: max(0, room)]
+        pair.passed += len(data)
+        size = fault.slice_bytes or max(1, len(data))
+        for begin in range(0, len(data), size):
+            writer.write(data[begin : begin + size])
+            await writer.drain()
+            if fault.bytes_per_s:
+                await asyncio.sleep(min(size, len(data) - begin) / fault.bytes_per_s)
+        return not fault.limit_bytes or pair.passed < fault.limit_bytes
 
 
 @asynccontextmanager

@@ -120,10 +120,15 @@ def build_session(session_id: str, channel: str, options: SessionOptions, tenant
     )
 
 
-def build(pool: EchoPool, metrics: Metrics | None = None) -> tuple[Runner, Hub]:
+def build(pool: EchoPool, metrics: Metrics | None = None, *, first_number: int = 0) -> tuple[Runner, Hub]:
     hub = Hub()
     runner = Runner(
-        pool=pool, hub=hub, build_scheduler=Scheduler, metrics=metrics or Metrics(), build_session=build_session
+        pool=pool,
+        hub=hub,
+        build_scheduler=Scheduler,
+        metrics=metrics or Metrics(),
+        build_session=build_session,
+        first_number=first_number,
     )
     return runner, hub
 

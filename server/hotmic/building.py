@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -107,22 +108,25 @@ def build_runner(
         sink = tapes.open(header)
         return RecordedSession(session_id, sink=sink, policy_settings=lambda: policies_of(session_id), **parts)
 
-    def build_scheduler() -> Scheduler:
-        return Scheduler(
-            max_rows=settings.batch_size,
-            cadence=settings.partial_cadence_ms / 1000,
-            max_cadence=settings.partial_cadence_max_ms / 1000,
-        )
-
     runner = Runner(
         pool=pool,
         hub=hub,
-        build_scheduler=build_scheduler,
+        build_scheduler=lambda: build_scheduler(settings),
         metrics=metrics,
         build_session=build_session,
         session_ttl=settings.session_ttl_s,
+        first_number=round(time.time() * 1000),
     )
     return runner
+
+
+def build_scheduler(settings: Settings) -> Scheduler:
+    """Return what orders the jobs of one model."""
+    return Scheduler(
+        max_rows=settings.batch_size,
+        cadence=settings.partial_cadence_ms / 1000,
+        max_cadence=settings.partial_cadence_max_ms / 1000,
+    )
 
 
 def policy_settings(spec: ModelSpec | None) -> PolicySettings:

@@ -142,6 +142,22 @@ def test_a_wished_name_never_gives_somebody_elses_session() -> None:
     virtual_time.run(main())
 
 
+def test_segments_of_a_daemon_that_was_started_again_have_names_of_their_own() -> None:
+    async def main(first_number: int) -> set[str]:
+        runner, hub = build(EchoPool(), first_number=first_number)
+        ear = Ear("c")
+        hub.join(ear)
+        for name in ("mine", ""):
+            session_id = runner.open_session("c", SessionOptions(), owner=ear.heard.append, name=name)
+            await talk(runner, session_id, 1, 10)
+            await asyncio.sleep(2)
+        return {event.segment_id for event in ear.heard if isinstance(event, FinalTranscribed)}
+
+    before, after = virtual_time.run(main(1000)), virtual_time.run(main(2000))
+    assert len(before) == len(after) == 2
+    assert before.isdisjoint(after)
+
+
 def test_a_name_that_comes_back_is_another_session() -> None:
     async def main() -> None:
         runner, hub = build(EchoPool())

@@ -61,6 +61,7 @@ class Runner:
         build_session: Makes a session from an id, a channel, options and a tenant.
         max_sessions: Most sessions at a time.
         session_ttl: Seconds in which a speaker that numbers its chunks may come back to its session.
+        first_number: Names of segments count from here. Taken from the clock, no restart of the daemon gives one again.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Runner:
         build_session: Callable[[str, str, SessionOptions, str], Session],
         max_sessions: int = 4096,
         session_ttl: float = 30.0,
+        first_number: int = 0,
     ) -> None:
         self.dispatcher = Dispatcher(
             pool=pool, metrics=metrics, build_scheduler=build_scheduler, on_results=self._receive_results
@@ -92,7 +94,7 @@ class Runner:
         self._room: asyncio.Event = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._warned_slow_at = float("-inf")
-        self._number = 0
+        self._number, self._first_number = 0, first_number
         self.choices = Choices(pool, self.dispatcher)
 
     # sessions
@@ -139,7 +141,7 @@ class Runner:
         session = self._build_session(session_id, channel, options, tenant)
         if session_id == name:
             self._number += 1
-            session.label = f"{name}-{self._number}"
+        session.label = f"{name or 's'}-{self._first_number + self._number}"
         self._sessions[session_id] = session
         self._owners[session_id] = _Owner(owner, on_lost, on_end)
         scheduler.receive_session(session_id, now=self._now())
