@@ -40,7 +40,12 @@ class RunningDaemon:
             raise
 
 
-def start_daemon(folder: Path, *args: str, env: dict[str, str] | None = None, ready: bool = True) -> RunningDaemon:
+PLANTED = Path(__file__).with_name("planted.py")
+
+
+def start_daemon(
+    folder: Path, *args: str, env: dict[str, str] | None = None, ready: bool = True, plant: str = ""
+) -> RunningDaemon:
     """Start ``hotmic serve`` on free loopback ports.
 
     Args:
@@ -48,12 +53,14 @@ def start_daemon(folder: Path, *args: str, env: dict[str, str] | None = None, re
         args: Further flags.
         env: Further environment variables.
         ready: Wait until the default model is warm, not only until the ports listen.
+        plant: What is wrong with it on purpose, a name of tests/planted.py.
 
     Raises:
         RuntimeError: It ended, or was not ready in time; carries its log.
     """
     log = folder / f"daemon-{time.monotonic_ns()}.log"
-    command = [sys.executable, "-m", "hotmic", "serve", "--control-port", "0", "--audio-port", "0", "--http-port", "0"]
+    program = [str(PLANTED), plant] if plant else ["-m", "hotmic"]
+    command = [sys.executable, *program, "serve", "--control-port", "0", "--audio-port", "0", "--http-port", "0"]
     with log.open("w") as stderr:
         process = subprocess.Popen(
             [*command, *args], stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, **(env or {})}
