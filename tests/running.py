@@ -40,6 +40,9 @@ class RunningDaemon:
             raise
 
 
+PLANTED = Path(__file__).with_name("planted.py")
+
+
 def start_daemon(
     folder: Path,
     *args: str,
@@ -47,6 +50,7 @@ def start_daemon(
     ready: bool = True,
     limit: str = "",
     errors: str = "",
+    plant: str = "",
 ) -> RunningDaemon:
     """Start ``hotmic serve`` on free loopback ports.
 
@@ -57,12 +61,14 @@ def start_daemon(
         ready: Wait until the default model is warm, not only until the ports listen.
         limit: A limit of the system it runs under, as prlimit(1) takes it.
         errors: Where its stderr goes; by default into the folder.
+        plant: What is wrong with it on purpose, a name of tests/planted.py.
 
     Raises:
         RuntimeError: It ended, or was not ready in time; carries its log.
     """
     log = folder / f"daemon-{time.monotonic_ns()}.log"
-    command = [sys.executable, "-m", "hotmic", "serve", "--control-port", "0", "--audio-port", "0", "--http-port", "0"]
+    program = [str(PLANTED), plant] if plant else ["-m", "hotmic"]
+    command = [sys.executable, *program, "serve", "--control-port", "0", "--audio-port", "0", "--http-port", "0"]
     if limit:
         command = ["prlimit", limit, *command]
     with Path(errors or log).open("w") as stderr:

@@ -71,6 +71,25 @@ def test_silence_on_the_wire_is_an_endpoint_without_any_more_audio() -> None:
     virtual_time.run(main())
 
 
+def test_a_daemon_that_was_held_up_takes_unread_audio_for_no_silence() -> None:
+    async def main() -> None:
+        runner, hub = build(EchoPool())
+        ear = Ear("c")
+        hub.join(ear)
+        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        await talk(runner, session, 0, 15)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, virtual_time.VirtualTimeLoop)
+        loop.advance(1.5)
+        await asyncio.sleep(0.05)
+        await talk(runner, session, 0, 5)
+        assert not ear.numbers, "the segment was ended by the daemon's own delay"
+        await asyncio.sleep(1.5)
+        assert ear.numbers == [*range(15), *range(5)], "a silent wire still ends it"
+
+    virtual_time.run(main())
+
+
 def test_a_failed_batch_fails_its_segments_and_nothing_else() -> None:
     async def main() -> None:
         pool = EchoPool()

@@ -40,6 +40,10 @@ SOURCES = [
     (None, None, False),
     ("[", None, False),
     ("127.0.0.1", "http://[::1", False),
+    ("evil.example@127.0.0.1", None, False),
+    ("127.0.0.1/evil.example", None, False),
+    ("127.0.0.1", "http://evil.example@127.0.0.1", False),
+    ("127.0.0.1", "http://127.0.0.1/evil.example?x", False),
 ]
 
 

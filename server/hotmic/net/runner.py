@@ -35,7 +35,9 @@ SLOW_EVERY = 30.0
 """Seconds between two such warnings."""
 
 ROOM_POLL = 0.25
-"""Seconds until a timer is looked at again whose session's audio is withheld."""
+"""Seconds until a timer is looked at again that cannot tell whether the wire is silent."""
+LATE, LONGEST_DOUBT = 0.1, 5.0
+"""Seconds by which a timer is late when audio may lie unread in the sockets; and the most that is waited for that."""
 NO_SPEECH = "no_speech"
 
 log = structlog.get_logger(__name__)
@@ -416,17 +418,22 @@ class Runner:
         if due is None or session.session_id in self._timers:
             return
         loop = asyncio.get_running_loop()
-        self._timers[session.session_id] = loop.call_at(due, self._fire, session)
+        self._timers[session.session_id] = loop.call_at(due, self._fire, session, due)
 
-    def _fire(self, session: Session) -> None:
+    def _fire(self, session: Session, due: float) -> None:
         del self._timers[session.session_id]
-        if self._withheld[session.session_id]:
-            # The wire is not silent: its audio waits for room in the ring, or is held back.
-            loop = asyncio.get_running_loop()
-            self._timers[session.session_id] = loop.call_later(ROOM_POLL, self._fire, session)
+        if self._withheld[session.session_id] or self._is_behind(session, due):
+            # The wire need not be silent: audio waits for room in the ring, is held back, or lies unread here.
+            loop, again = asyncio.get_running_loop(), self._now() + ROOM_POLL
+            self._timers[session.session_id] = loop.call_at(again, self._fire, session, again)
             return
         session.handle_timer(now=self._now())
         self._drain(session)
+
+    def _is_behind(self, session: Session, due: float) -> bool:
+        """Return whether this process was too busy to know that a session's wire is silent."""
+        now, silent_at = self._now(), session.next_timer()
+        return silent_at is not None and now - due > LATE and now - silent_at < LONGEST_DOUBT
 
     def _receive_results(self, jobs: Sequence[DecodeJob], results: Sequence[DecodeResult], now: float) -> None:
         touched: dict[str, Session] = {}

@@ -207,9 +207,12 @@ def _host_name(header: str) -> str:
 
 def _host_of_url(url: str) -> str:
     try:
-        return (urlsplit(url).hostname or "").lower()
+        parts = urlsplit(url)
     except ValueError as error:
         raise NotAuthorized("The Host or Origin is malformed.") from error
+    if "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise NotAuthorized("The Host or Origin is malformed.")
+    return (parts.hostname or "").lower()
 
 
 def _digest(token: str) -> bytes:

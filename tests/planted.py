@@ -1,0 +1,64 @@
+"""``hotmic`` with something wrong planted in it, to show that a test would see it: ``planted.py PLANT serve …``.
+
+The product has no switch for any of this; the plants replace functions of the daemon's process before it starts.
+"""
+
+import socket
+import sys
+from typing import Any
+
+from hotmic.net import listener
+from hotmic.net.hub import Hub
+from hotmic.net.runner import Runner
+
+KEPT: list[object] = []
+
+
+def leak() -> None:
+    """Keep every chunk of audio and every event for ever."""
+    publish, receive = Hub.publish, Runner.receive_audio
+
+    def keep_event(self: Hub, event: Any, **more: Any) -> None:
+        KEPT.append(event)
+        publish(self, event, **more)
+
+    def keep_audio(self: Runner, session_id: str, data: bytes, **more: Any) -> None:
+        KEPT.append(4 * data)
+        receive(self, session_id, data, **more)
+
+    Hub.publish = keep_event  # type: ignore[method-assign]
+    Runner.receive_audio = keep_audio  # type: ignore[method-assign]
+
+
+def narrow() -> None:
+    """Give connections send buffers as small as a slow network's, so that who reads nothing is felt at once."""
+    build = listener.WebsocketsPeer.__init__
+
+    def init(self: listener.WebsocketsPeer, connection: Any) -> None:
+        raw = connection.transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        build(self, connection)
+
+    listener.WebsocketsPeer.__init__ = init  # type: ignore[method-assign]
+
+
+def stumble() -> None:
+    """Raise in the middle of a connection whenever a chunk of audio of an unusual length comes."""
+    receive = Runner.receive_audio
+
+    def fall(self: Runner, session_id: str, data: bytes, **more: Any) -> None:
+        if len(data) == 3000:
+            samples, options = data, self._sessions[session_id]._planner.options
+            raise RuntimeError(f"planted, {len(samples)} bytes, task {options.task}")
+        receive(self, session_id, data, **more)
+
+    Runner.receive_audio = fall  # type: ignore[method-assign]
+
+
+PLANTS = {"leak": leak, "narrow": narrow, "stumble": stumble}
+
+if __name__ == "__main__":
+    PLANTS[sys.argv.pop(1)]()
+    from hotmic.cli import main
+
+    main()
