@@ -156,7 +156,13 @@ class Daemon:
                 "control_path": "/ws/control",
                 "audio_path": "/ws/audio",
             },
-            health=Health(control=self.control, pool=self.pool, places=self._places(), problem=self._problem),
+            health=Health(
+                control=self.control,
+                pool=self.pool,
+                roster=self.roster,
+                places=self._places(),
+                problem=self._problem,
+            ),
         )
         self._gateway = Gateway(gateway)
         host = self.settings.host

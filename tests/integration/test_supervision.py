@@ -190,3 +190,18 @@ def test_two_busy_workers_end_with_a_killed_daemon(tmp_path: Path, models: str) 
         daemon.process.kill()
         daemon.process.wait()
     await_end(workers)
+
+
+def test_extended_health_knows_every_client(daemon: RunningDaemon) -> None:
+    async def main() -> None:
+        async with calling(daemon.control), calling(f"{daemon.audio}?channel=hall&session=one") as audio:
+            await speak(audio, 0, 20)
+            await audio.hear("final_transcription")
+            _, body = await asyncio.to_thread(ask, daemon)
+            rows = {row["dialect"]: row for row in body["clients"]}
+            assert set(rows) == {"control", "audio"}
+            assert (rows["audio"]["channel"], rows["audio"]["session_id"]) == ("hall", "one")
+            assert rows["control"]["session_id"] == ""
+            assert all(row["pending_items"] == row["pending_bytes"] == 0 for row in rows.values())
+
+    asyncio.run(main())

@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+
 from hotmic.net.control import Control
+from hotmic.net.roster import Roster
 from hotmic.values import ModelStatus, Pool
 
 _PROCESSES = Path("/proc")
@@ -20,12 +23,22 @@ class Health:
     Args:
         control: Knows the status.
         pool: Knows the workers.
+        roster: Knows the clients.
         places: Folders or files whose disks may become full, by the name of the setting.
         problem: Why the daemon does not serve; empty when it does.
     """
 
-    def __init__(self, *, control: Control, pool: Pool, places: Mapping[str, Path], problem: Callable[[], str]) -> None:
-        self._control, self._pool, self._places, self._problem = control, pool, dict(places), problem
+    def __init__(
+        self,
+        *,
+        control: Control,
+        pool: Pool,
+        roster: Roster,
+        places: Mapping[str, Path],
+        problem: Callable[[], str],
+    ) -> None:
+        self._control, self._pool, self._roster = control, pool, roster
+        self._places, self._problem = dict(places), problem
 
     def summary(self) -> dict[str, Any]:
         """Return what everybody may know."""
@@ -34,10 +47,7 @@ class Health:
         return {**verdict, **self._control.status()}
 
     async def extended(self) -> dict[str, Any]:
-        """Return all there is; reading /proc and the disks happens on a thread.
-
-        Rows per client belong beside ``models``.
-        """
+        """Return all there is; reading /proc and the disks happens on a thread."""
         report = self.summary()
         statuses = self._pool.status()
         memory, files, disks = await asyncio.to_thread(self._measure, [status.pid for status in statuses])
@@ -52,6 +62,7 @@ class Health:
             "open_files_limit": file_limit(),
         }
         report["disks"] = disks
+        report["clients"] = [to_builtins(client) for client in self._roster.reports()]
         return report
 
     def _measure(self, pids: Sequence[int]) -> tuple[dict[int, int | None], int | None, dict[str, Any]]:
