@@ -37,7 +37,7 @@
     /** The finals in order of time; `start`, `end` and the words' times count from the first session's start. */
     get segments() {
       const zero = Math.min(...this.#origins.values());
-      const shifted = [...this.#entries.values()].map(({ final }) => shift(final, this.#origins.get(final.session_id) - zero));
+      const shifted = [...this.#entries.values()].map(({ final }) => shift(final, this.#origins.get(lifeOf(final)) - zero));
       return shifted.sort((a, b) => a.start - b.start);
     }
 
@@ -48,9 +48,9 @@
     /** Take any message of a session; tells `change` when something is shown or gone. */
     receive(message) {
       const position = message.end ?? message.start;
-      if (position !== undefined && message.timestamp && !this.#origins.has(message.session_id)) {
+      if (position !== undefined && message.timestamp && !this.#origins.has(lifeOf(message))) {
         const lag = message.lag_ms ?? 0;
-        this.#origins.set(message.session_id, (Date.parse(message.timestamp) - lag) / 1000 - position);
+        this.#origins.set(lifeOf(message), (Date.parse(message.timestamp) - lag) / 1000 - position);
       }
       const follows = this.#isAtBottom();
       if (message.type === "realtime_transcription") {
@@ -127,7 +127,7 @@
       this.#entries.set(key, { final: message, line });
       if (known === undefined) {
         const zero = Math.min(...this.#origins.values());
-        line.time.textContent = clock((this.#origins.get(message.session_id) ?? zero) - zero + message.start);
+        line.time.textContent = clock((this.#origins.get(lifeOf(message)) ?? zero) - zero + message.start);
         this.#finals.append(line.element);
       }
     }
@@ -140,6 +140,11 @@
 
   function keyOf(message) {
     return `${message.session_id}\n${message.segment_id}`;
+  }
+
+  /** What counts time from its own start: a session until the daemon is started again, told by its segments' names. */
+  function lifeOf(message) {
+    return `${message.session_id}\n${message.segment_id.replace(/-?[^-]*$/, "")}`;
   }
 
   function buildLine(kind) {

@@ -373,6 +373,26 @@ def test_text_is_never_markup(daemon: RunningDaemon, tmp_path: Path) -> None:
     assert visit.problems == []
 
 
+def test_a_session_that_counts_from_nought_again_keeps_its_place(daemon: RunningDaemon, tmp_path: Path) -> None:
+    """A daemon that was started again knows the session's name, not its time: exported times go on."""
+    with visiting(tmp_path, daemon.http) as visit:
+        times = visit.page.evaluate(
+            """() => {
+              const [paper, finals, partials] = [0, 0, 0].map(() => document.createElement("div"));
+              const transcript = new hotmic.Transcript({ paper, finals, partials });
+              const said = (segment_id, start, second) => transcript.receive({
+                type: "final_transcription", session_id: "s", segment_id, text: segment_id, start, end: start + 1,
+                words: [], lag_ms: 0, timestamp: `2025-09-03T10:30:${second}.000Z` });
+              said("s-7-1", 10, "11");
+              said("s-7-2", 14, "15");
+              said("s-9-1", 0, "31");
+              return [transcript.segments.map((s) => [s.text, s.start]),
+                      [...finals.querySelectorAll(".time")].map((time) => time.textContent)];
+            }"""
+        )
+    assert times == [[["s-7-1", 10], ["s-7-2", 14], ["s-9-1", 30]], ["0:10", "0:14", "0:30"]]
+
+
 def test_long_segments_become_readable_cues(daemon: RunningDaemon, tmp_path: Path) -> None:
     with visiting(tmp_path, daemon.http) as visit:
         cut = "segment => hotmic.cuesOf(segment).map((cue) => [cue.start, cue.end, cue.text])"
