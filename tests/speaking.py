@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
@@ -164,6 +165,7 @@ class Voice:
     def _take(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "final_transcription":
+                del message["words"]  # hundreds of voices keep their finals for minutes
                 self.finals.append(message)
                 self._note_text()
             case "error":
@@ -196,7 +198,7 @@ def wrong(speakers: Iterable[Voice]) -> dict[int, str]:
         if not voice.is_exact:
             said, heard = set(range(voice.said)), voice.heard
             lost, extra = sorted(said - set(heard)), sorted(set(heard) - said)
-            twice = sorted({number for number in heard if heard.count(number) > 1})
+            twice = sorted(number for number, times in Counter(heard).items() if times > 1)
             found[voice.number] = f"lost {lost[:9]}, twice {twice[:9]}, foreign {extra[:9]}, errors {voice.errors[:2]}"
             if not (lost or extra or twice or voice.errors):
                 found[voice.number] = "out of order"

@@ -24,10 +24,11 @@ LONG_NAME = 39_999
 
 
 class FanOut(NamedTuple):
-    """How many listen, a tenth of them stalled, and how long one speaks in chunks."""
+    """How many listen, a tenth of them stalled; how many chunks one speaks, and the seconds between two."""
 
     listeners: int
     chunks: int
+    pace: float
 
 
 class Ear:
@@ -73,7 +74,7 @@ async def speak_to_all(daemon: RunningDaemon, size: FanOut) -> tuple[Voice, list
     try:
         async with Voice(daemon.audio, LONG_NAME, channel=CHANNEL) as voice:
             await connected(daemon, size.listeners + 1)
-            await voice.talk(size.chunks, pace=0.02, burst=300)
+            await voice.talk(size.chunks, pace=size.pace, burst=300)
             await voice.end()
             grown = (resident(daemon.process.pid) - before) / 1e6
             async with asyncio.timeout(60):
@@ -103,7 +104,7 @@ async def cut(daemon: RunningDaemon, count: int) -> None:
             await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize("size", both(FanOut(100, 900), FanOut(500, 3000)))
+@pytest.mark.parametrize("size", both(FanOut(100, 900, 0.02), FanOut(500, 3000, 0.1)))
 def test_stalled_listeners_hold_up_nobody(tmp_path: Path, figures: Figures, size: FanOut) -> None:
     models = write_registry(tmp_path, "echo")
     env = {"HOTMIC_SLOW_CLIENT_S": "2"}

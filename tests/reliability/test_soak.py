@@ -31,7 +31,7 @@ class Soak(NamedTuple):
 
 LONG = Soak(2400, 50, (100, 900), 30, 5, MOST_MB_PER_HOUR)
 MINI = Soak(20, 20, (35, 70), 6, 0.2, 2000.0)
-"""In twenty seconds a daemon still settles: they show no megabyte per hour, but a leak of all that was heard."""
+"""Twenty seconds, in which a daemon still settles, show no megabyte per hour; they show a leak of all that is heard."""
 
 
 class Place:

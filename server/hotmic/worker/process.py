@@ -41,7 +41,7 @@ class WorkerProcess:
     def __init__(
         self,
         *,
-        heartbeat_timeout: float = 5.0,
+        heartbeat_timeout: float = 4.0,
         load_timeout: float = 60.0,
         decode_timeout: float = 120.0,
         stop_timeout: float = 2.0,
