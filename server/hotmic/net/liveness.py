@@ -12,6 +12,8 @@ from websockets.asyncio.server import ServerConnection
 RECEIVE_BUFFER, SEGMENT = 65_536, 8192
 """Bytes. On loopback, where a segment may hold 64 KiB, a client's system buffers 4 MB when it is not read: half a
 minute of audio at four times real time, in which its own pings wait. With both of these it is 1.6 MB."""
+SEND_BUFFER = 65_536
+"""Bytes, some minutes of captions; left alone, systems take megabytes before a slow client is felt."""
 
 log = structlog.get_logger(__name__)
 
@@ -53,12 +55,16 @@ class WatchedConnection(ServerConnection):
 
 
 def keep_short(listening: Iterable[socket.socket]) -> None:
-    """Make systems buffer little on the way from clients that are not read, or these give up for want of a pong.
+    """Make systems buffer little on the way to and from clients.
+
+    From clients that are not read, or these give up for want of a pong; to clients that do not read, or nobody feels
+    it for megabytes, and what they read at last is old.
 
     Args:
         listening: Sockets; the connections they accept inherit it.
     """
     for each in listening:
         each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         if sys.platform == "linux":
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
