@@ -192,9 +192,10 @@ class House:
         per_token: int = 10,
         rates: Rates | None = None,
         outbox_bytes: int = 1 << 20,
+        registry: str = REGISTRY,
     ) -> None:
         path = folder / "models.yaml"
-        path.write_text(REGISTRY)
+        path.write_text(registry)
         self.pool = EchoPool()
         self.runner, self.hub = build(self.pool)
         self.control = Control(

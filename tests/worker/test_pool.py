@@ -9,7 +9,7 @@ import virtual_time
 from fake_worker import Fleet
 from hotmic.config.model import ModelSpec
 from hotmic.errors import DownloadFailed, ModelUnavailable, ShuttingDown, Superseded, UnknownModel
-from hotmic.values import DecodeJob, LoadMode, LoadProgress, Pool
+from hotmic.values import DecodeJob, LoadMode, LoadProgress, ModelStatus, Pool
 from hotmic.worker import memory
 from hotmic.worker.pool import LocalPool
 
@@ -31,6 +31,7 @@ async def fetch(spec: ModelSpec, report: Callable[[LoadProgress], None]) -> Path
         report(LoadProgress(model_id=spec.id, stage="downloading", progress=0.5))
         await asyncio.sleep(1)
     if spec.id == "lost":
+        await asyncio.sleep(0.5)
         raise DownloadFailed("The hub does not answer.")
     return Path("/nowhere")
 
@@ -56,7 +57,7 @@ def run(spec: Callable[..., ModelSpec]) -> Callable[..., None]:
                 "on_change": lambda: None,
                 **options,
             }
-            registry = Models(*(spec(model_id) for model_id in ("a", "b", "c", "remote", "lost")))
+            registry = Models(*(spec(model_id) for model_id in ("a", "b", "c", "d", "remote", "lost")))
             pool = LocalPool(registry, build_worker=fleet, **settings)  # type: ignore[arg-type]
             try:
                 await test(pool)
@@ -511,3 +512,156 @@ def test_a_wish_does_not_give_up_a_load_that_a_session_wants(run: Callable[..., 
         pool.release("b")
 
     run(fleet, test)
+
+
+def load(pool: LocalPool, model_id: str, mode: LoadMode = "beside") -> "asyncio.Task[ModelStatus]":
+    return asyncio.create_task(pool.load(model_id, mode=mode, report=ignore))
+
+
+def test_a_wish_whose_download_fails_after_a_replace_given_up_brings_the_old_model_back(
+    run: Callable[..., None], job: Build
+) -> None:
+    async def test(pool: LocalPool) -> None:
+        await load(pool, "a")
+        replacing = load(pool, "b", "replace")
+        await asyncio.sleep(1)
+        failing = load(pool, "lost")
+        waiting = asyncio.create_task(said(pool, job))
+        for task, error in ((replacing, Superseded), (failing, DownloadFailed)):
+            with pytest.raises(error):
+                await task
+        assert await waiting == "x@3"
+        assert pool.current == "a"
+
+    run_and_forget_failures(run, Fleet({}, {"load_s": 5.0}, {}), test)
+
+
+def test_an_unload_leaves_a_newer_wish_alone(run: Callable[..., None]) -> None:
+    fleet = Fleet()
+
+    async def test(pool: LocalPool) -> None:
+        await load(pool, "a")
+        wish = load(pool, "remote")
+        await asyncio.sleep(0.5)
+        await pool.unload("a")
+        assert (await wish).model_id == "remote"
+        assert (pool.current, fleet.alive) == ("remote", [2])
+
+    run(fleet, test)
+
+
+def test_a_replace_given_up_while_the_old_model_drains_still_ends_it(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet({"decode_s": 5.0}, {})
+
+    async def test(pool: LocalPool) -> None:
+        await load(pool, "a")
+        batch = asyncio.create_task(said(pool, job))
+        await asyncio.sleep(0.1)
+        given_up = load(pool, "b", "replace")
+        await asyncio.sleep(1)
+        await load(pool, "c")
+        assert await batch == "x@1"
+        with pytest.raises(Superseded):
+            await given_up
+        await asyncio.sleep(60)
+        assert ([s.model_id for s in pool.status()], len(fleet.alive)) == (["c"], 1)
+
+    run(fleet, test)
+
+
+def test_a_model_that_just_expires_is_loaded_anew_for_who_chooses_it(run: Callable[..., None]) -> None:
+    async def test(pool: LocalPool) -> None:
+        await load(pool, "a")
+        await pool.acquire("b", report=ignore)
+        pool.release("b")
+        await asyncio.sleep(10)
+        choosing = asyncio.create_task(pool.acquire("b", report=ignore))
+        pool._expire()  # as when the timer comes before the task has begun
+        assert await choosing == "b"
+        await asyncio.sleep(60)
+        assert pool.serves("b")
+        pool.release("b")
+
+    run(Fleet(), test, keep_alive=10.0)
+
+
+def test_two_choices_at_a_time_each_find_a_place(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet(*[{"decode_s": 5.0}] * 3)
+
+    async def test(pool: LocalPool) -> None:
+        await load(pool, "remote")
+        for model_id in ("a", "b"):
+            await pool.acquire(model_id, report=ignore)
+        batches = [asyncio.create_task(said(pool, job, model_id)) for model_id in ("a", "b")]
+        await asyncio.sleep(0.1)
+        for model_id in ("a", "b"):
+            pool.release(model_id)
+        chosen = await asyncio.gather(*(pool.acquire(m, report=ignore) for m in ("c", "d")))
+        assert chosen == ["c", "d"]
+        assert sorted(await asyncio.gather(*batches)) == ["x@2", "x@3"]
+        for model_id in chosen:
+            pool.release(model_id)
+
+    run(fleet, test, max_chosen_models=2)
+
+
+def test_batches_of_a_model_given_up_while_it_makes_way_wait_for_the_next(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet(*[{"load_s": 0.1, "dies_after": 0}] * 5, {"load_s": 3.0})
+
+    async def test(pool: LocalPool) -> None:
+        await load(pool, "a")
+        batch = asyncio.create_task(pool.decode("a", [job(b"x", "1"), job(b"y", "2"), job(b"z", "3")]))
+        await asyncio.sleep(0.2)
+        await load(pool, "b", "replace")
+        results = await batch
+        assert [(r.text, r.model_id, r.error_code) for r in results] == [(f"{x}@6", "b", "") for x in "xyz"]
+
+    run(fleet, test)
+
+
+def test_an_entry_edited_while_its_model_loads_is_the_one_that_serves(
+    run: Callable[..., None], spec: Callable[..., ModelSpec]
+) -> None:
+    async def test(pool: LocalPool) -> None:
+        first = load(pool, "a")
+        await asyncio.sleep(0.5)
+        pool.registry = Models(spec("a", beam=2))
+        assert (await pool.load("a", mode="beside", report=ignore)).state == "serving"
+        assert (await first).state == "serving"
+        served = pool.spec("a")
+        assert served is not None
+        assert served.beam == 2
+
+    run(Fleet(), test)
+
+
+@pytest.mark.integration
+def test_room_is_not_made_by_ending_the_current_model(
+    spec: Callable[..., ModelSpec], job: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = Fleet()
+    monkeypatch.setattr(memory, "measure_room", lambda **_: memory.Room(host_bytes=1 << 40))
+    monkeypatch.setattr(memory, "refuse", lambda *_, **__: "It does not fit." if fleet.alive else "")
+
+    async def main() -> None:
+        pool = LocalPool(
+            Models(spec("a", "faster_whisper"), spec("b", "faster_whisper")),
+            device="cpu",
+            compute_type="auto",
+            threads=0,
+            batch_size=8,
+            num_workers=1,
+            gpu_memory_fraction=0.8,
+            fetch=fetch,
+            on_change=lambda: None,
+            build_worker=fleet,  # type: ignore[arg-type]
+        )
+        await pool.load("a", mode="beside", report=ignore)
+        pool.release(await pool.acquire("a", report=ignore))
+        with pytest.raises(ModelUnavailable, match=r'fit\. Load it with mode "replace"'):
+            await pool.load("b", mode="beside", report=ignore)
+        assert pool.current == "a"
+        assert await said(pool, job) == "x@1"
+        await pool.close()
+
+    asyncio.run(main())

@@ -147,6 +147,7 @@ def test_draining_waits_for_what_was_handed_in(start: Callable[..., Start], job:
         tasks = [asyncio.create_task(service.decode([job(b"x", str(i))])) for i in range(5)]
         await asyncio.sleep(0.15)
         fleet.workers[0].die()
+        service.release()
         await service.drain()
         assert all(task.done() for task in tasks)
         assert service.status.state == "retiring"
@@ -177,3 +178,23 @@ def test_progress_is_passed_on(start: Callable[..., Start]) -> None:
         await service.close()
 
     virtual_time.run(main())
+
+
+def test_a_batch_under_way_when_the_model_is_given_up_fails_and_does_not_wait(
+    start: Callable[..., Start], job: Build
+) -> None:
+    fleet = Fleet({"load_s": 0.5, "decode_s": 1.0})
+
+    async def test(service: Service) -> None:
+        batch = asyncio.create_task(service.decode([job(b"x", "1"), job(b"y", "2"), job(b"z", "3")]))
+        for _ in range(5):
+            while fleet.workers[-1].is_dead or not fleet.workers[-1].most_at_once:
+                await asyncio.sleep(0.05)
+            fleet.workers[-1].die()
+            await asyncio.sleep(0.1)
+        with pytest.raises(ModelUnavailable, match="given up"):
+            await batch
+        service.release()
+        await service.drain()
+
+    serve(start(), fleet, test)

@@ -100,7 +100,7 @@ async def _serve(settings: Settings) -> int:
         loading.add_done_callback(_tell_ready)
         await daemon.open_gateway(_say)
         # A model that cannot be loaded is no reason to start again: the daemon serves, and says what is wrong.
-        loading.add_done_callback(lambda _: manager.ready(daemon.describe()))
+        loading.add_done_callback(lambda load: None if load.cancelled() else manager.ready(daemon.describe()))
         await ended.wait()
         log.info("Stopping: what is being said gets its final. A second signal ends it at once.")
         manager.stopping()

@@ -1,7 +1,9 @@
 """Which model a session chose for itself, and the pool's promise to keep it served."""
 
+import itertools
 from collections.abc import Callable
 
+from hotmic.errors import Superseded
 from hotmic.net.dispatcher import CURRENT, Dispatcher
 from hotmic.scheduler.scheduler import Scheduler
 from hotmic.values import LoadProgress, Pool
@@ -10,7 +12,7 @@ Report = Callable[[LoadProgress], None]
 
 
 class Choices:
-    """Sessions and their models.
+    """Sessions and their models; of several wishes of a session the newest counts.
 
     Args:
         pool: Serves the models.
@@ -19,6 +21,8 @@ class Choices:
 
     def __init__(self, pool: Pool, dispatcher: Dispatcher) -> None:
         self._pool, self._dispatcher = pool, dispatcher
+        self._numbers = itertools.count(1)
+        self._wishes: dict[str, int] = {}
         self._chosen: dict[str, str] = {}
         self._held: dict[str, str] = {}
 
@@ -30,55 +34,63 @@ class Choices:
         """Return what orders the jobs of a session."""
         return self._dispatcher.scheduler(self.of(session_id))
 
-    def expect(self, session_id: str, model_id: str) -> None:
-        """A session begins with a model; its jobs wait until ``receive_expected`` is over."""
+    def wish(self, session_id: str) -> int:
+        """Note that a session is to have another model; return the number of the wish."""
+        number = self._wishes[session_id] = next(self._numbers)
+        return number
+
+    def begin_with(self, session_id: str, model_id: str) -> int:
+        """A session begins with a model: its jobs wait until ``await_first`` is over. Return the number of the wish."""
         self._chosen[session_id] = model_id
         self._dispatcher.expect(model_id)
+        return self.wish(session_id)
 
-    async def receive_expected(self, session_id: str, model_id: str) -> None:
+    async def await_first(self, session_id: str, model_id: str, wish: int) -> None:
         """Have the model served that a session began with.
 
         Raises:
             HotmicError: It cannot be; the session follows the current one.
         """
         try:
-            await self._pool.acquire(model_id, report=lambda _: None)
+            self._held[session_id] = await self.acquire(session_id, model_id, wish, report=lambda _: None)
         except BaseException:
-            if self._chosen.get(session_id) == model_id and session_id not in self._held:
+            if self._wishes.get(session_id) == wish:
                 del self._chosen[session_id]
             raise
-        else:
-            if self._chosen.get(session_id) == model_id and session_id not in self._held:
-                self._held[session_id] = model_id
-            else:
-                self._pool.release(model_id)
         finally:
             self._dispatcher.unexpect(model_id)
 
-    async def acquire(self, model_id: str, *, report: Report) -> str:
-        """Have a model served; return its id, and for an empty one that of the current one's followers.
+    async def acquire(self, session_id: str, model_id: str, wish: int, *, report: Report) -> str:
+        """Have the model of a wish served; ``set`` is to follow at once.
 
         Raises:
             UnknownModel: No such key in the registry.
             ModelUnavailable: It could not be loaded, or too many others are in use.
             DownloadFailed: Its weights are missing and could not be fetched.
+            Superseded: The session has a newer wish, or is over.
         """
-        return await self._pool.acquire(model_id, report=report) if model_id else CURRENT
-
-    def release(self, model_id: str) -> None:
-        """Give up what was acquired and is not set."""
-        if model_id:
-            self._pool.release(model_id)
+        acquired = await self._pool.acquire(model_id, report=report) if model_id else CURRENT
+        if self._wishes.get(session_id) != wish:
+            if acquired:
+                self._pool.release(acquired)
+            raise Superseded("Another model was chosen for the session in the meantime, or it is over.")
+        return acquired
 
     def set(self, session_id: str, acquired: str, *, now: float) -> None:
         """Give a session the model that was acquired for it."""
         self.scheduler_of(session_id).forget(session_id, now=now)
-        self.forget(session_id)
+        self._let_go(session_id)
         if acquired:
             self._chosen[session_id] = self._held[session_id] = acquired
         self.scheduler_of(session_id).receive_session(session_id, now=now)
 
     def forget(self, session_id: str) -> None:
-        """A session is over, or chooses anew."""
+        """A session is over."""
+        self._wishes.pop(session_id, None)
+        self._let_go(session_id)
+
+    def _let_go(self, session_id: str) -> None:
         self._chosen.pop(session_id, None)
-        self.release(self._held.pop(session_id, CURRENT))
+        held = self._held.pop(session_id, CURRENT)
+        if held:
+            self._pool.release(held)

@@ -269,6 +269,9 @@ class Connection:
             try:
                 async with asyncio.timeout(self._services.slow_client):
                     await self._peer.send(frame)
+            except PeerGoneError:
+                # What it sent before it went is still to be read, and says how it went.
+                await asyncio.Event().wait()
             except TimeoutError:
                 self._cut_slow()
                 return

@@ -13,7 +13,7 @@ from hotmic import commands as c
 from hotmic import events as e
 from hotmic.config.model import ModelSpec
 from hotmic.config.registry import Registry
-from hotmic.errors import BadField, HotmicError, ModelUnavailable, UnknownModel
+from hotmic.errors import BadField, HotmicError, ModelUnavailable, Superseded, UnknownModel
 from hotmic.net.hub import Hub
 from hotmic.net.runner import Runner
 from hotmic.net.security import Grant
@@ -72,6 +72,7 @@ class Control:
         self._pool, self._runner, self._hub = pool, runner, hub
         self._options, self._recorded = options, recorded
         self._channel_options: dict[str, c.SessionOptions] = {}
+        self._channel_models: dict[str, str] = {}
         self._clock, self._started = clock, clock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._told_exits: dict[str, WorkerExit] = {}
@@ -123,6 +124,7 @@ class Control:
         """Drop the options of a channel nobody is in."""
         if not self._hub.has(channel) and not self._runner.in_channel(channel):
             self._channel_options.pop(channel, None)
+            self._channel_models.pop(channel, None)
 
     def receive(self, command: c.Command, asker: Asker) -> None:
         """Answer a command; slow ones answer later.
@@ -153,7 +155,6 @@ class Control:
                 self._require_control(asker)
                 self.check(options, chosen=self.options_of(asker.channel).model)
                 sessions = self._runner.in_channel(asker.channel)
-                before = self.options_of(asker.channel).model
                 self._configure(asker.channel, options)
                 for session_id in sessions:
                     self._runner.receive_command(session_id, command)
@@ -161,8 +162,7 @@ class Control:
                 if options.model is None:
                     asker.answer(answer)
                 else:
-                    work = self._choose_for_channel(asker, sessions, options.model, before, answer)
-                    self._spawn(work, asker, command)
+                    self._choose_for_channel(asker.channel, sessions, command, asker, answer)
             case _:
                 raise BadField("This command is not for the control socket.")
 
@@ -232,31 +232,45 @@ class Control:
     def choose_model(self, session_id: str, command: c.Configure, asker: Asker, answer: e.Configured) -> None:
         """Give a session the model that a command names; the answer follows once it serves."""
         self._require_control(asker)
-        work = self._choose([session_id], command.options.model or "", asker, answer)
-        self._spawn(work, asker, command)
+        wishes = {session_id: self._runner.choices.wish(session_id)}
+        self._spawn(self._choose(wishes, command.options.model or "", asker, answer), asker, command)
 
-    async def _choose_for_channel(
-        self, asker: Asker, sessions: list[str], model_id: str, before: str | None, answer: e.Event | None
+    def _choose_for_channel(
+        self, channel: str, sessions: list[str], command: c.Command, asker: Asker, answer: e.Event | None
     ) -> None:
-        channel = asker.channel
-        try:
-            await self._choose(sessions, model_id, asker, answer)
-        except HotmicError:
-            options = self._channel_options.get(channel)
-            if options is not None and options.model == self.registry.get(model_id).id:
-                self._channel_options[channel] = msgspec.structs.replace(options, model=before)
-            raise
+        model_id = self._channel_options[channel].model or ""
+        wishes = {session_id: self._runner.choices.wish(session_id) for session_id in sessions}
 
-    async def _choose(self, sessions: list[str], model_id: str, asker: Asker, answer: e.Event | None) -> None:
+        async def work() -> None:
+            try:
+                await self._choose(wishes, model_id, asker, answer)
+            except HotmicError:
+                options = self._channel_options.get(channel)
+                if options is not None and options.model == model_id:
+                    served = self._channel_models.get(channel)
+                    self._channel_options[channel] = msgspec.structs.replace(options, model=served)
+                raise
+            if self.options_of(channel).model == model_id:
+                self._channel_models[channel] = model_id
+
+        self._spawn(work(), asker, command)
+
+    async def _choose(self, wishes: dict[str, int], model_id: str, asker: Asker, answer: e.Event | None) -> None:
         rid = answer.request_id if answer is not None else None
         # Held once for all of them, and loaded also where nobody speaks yet.
         held = await self._pool.acquire(model_id, report=_reporter(asker, rid)) if model_id else ""
+        too_late: list[Superseded] = []
         try:
-            for session_id in sessions:
-                await self._runner.choose_model(session_id, held, report=lambda _: None)
+            for session_id, wish in wishes.items():
+                try:
+                    await self._runner.choose_model(session_id, held, wish)
+                except Superseded as error:
+                    too_late.append(error)
         finally:
             if held:
                 self._pool.release(held)
+        if too_late and len(too_late) == len(wishes):
+            raise too_late[0]
         if answer is not None:
             asker.answer(answer)
 
@@ -279,11 +293,10 @@ class Control:
     def _start(self, command: c.StartRecording, asker: Asker) -> None:
         channel = command.channel or asker.channel
         sessions = self._sessions_of(channel, command.session)
-        before, model_id = self.options_of(channel).model, command.config.model
         self._configure(channel, command.config)
         self._runner.start(sessions, command)
-        if model_id is not None:
-            self._spawn(self._choose_for_channel(asker, sessions, model_id, before, None), asker, command)
+        if command.config.model is not None:
+            self._choose_for_channel(channel, sessions, command, asker, None)
         if command.request_id is not None or not sessions:
             asker.answer(
                 e.RecordingStarted(

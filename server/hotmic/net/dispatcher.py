@@ -10,7 +10,7 @@ import structlog
 from hotmic.errors import EngineFailed, HotmicError, ModelUnavailable
 from hotmic.metrics import Metrics
 from hotmic.scheduler.scheduler import Batch, Scheduler
-from hotmic.values import DecodeJob, DecodeResult, Pool
+from hotmic.values import Capabilities, DecodeJob, DecodeResult, Pool
 
 CURRENT = ""
 """Stands for the model of all sessions that chose none."""
@@ -39,7 +39,7 @@ class Dispatcher:
         self._pool, self._metrics = pool, metrics
         self._build_scheduler, self._on_results = build_scheduler, on_results
         self._schedulers: dict[str, Scheduler] = {CURRENT: build_scheduler()}
-        self._known: dict[str, str] = {}
+        self._known: dict[str, tuple[str, Capabilities]] = {}
         self._expected: Counter[str] = Counter()
         self._told_waiting: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,8 +68,13 @@ class Dispatcher:
     def unexpect(self, choice: str) -> None:
         """A chosen model serves, or will not; then the pool finds another."""
         self._expected[choice] -= 1
-        if not self._expected[choice]:
+        if self._expected[choice] <= 0:
             del self._expected[choice]
+        self.dispatch()
+
+    def stop_waiting(self) -> None:
+        """Have nothing wait for a chosen model any more: the current one decodes what is left."""
+        self._expected.clear()
         self.dispatch()
 
     def receive_pool_change(self) -> None:
@@ -81,11 +86,13 @@ class Dispatcher:
     def _learn(self, choice: str) -> None:
         """Tell a scheduler of a model that is new to it."""
         model_id = choice or self._pool.current
-        if model_id is not None and self._known.get(choice) != model_id:
-            with contextlib.suppress(ModelUnavailable):  # it has died since; its successor is told of in its turn
-                capabilities = self._pool.capabilities(model_id)
-                self._known[choice] = model_id
-                self._schedulers[choice].receive_model(batches_in_flight=capabilities.batches_in_flight)
+        if model_id is None:
+            return
+        with contextlib.suppress(ModelUnavailable):  # it has died since; its successor is told of in its turn
+            model = model_id, self._pool.capabilities(model_id)
+            if self._known.get(choice) != model:
+                self._known[choice] = model
+                self._schedulers[choice].receive_model(batches_in_flight=model[1].batches_in_flight)
 
     def dispatch(self) -> None:
         """Hand out what may start now."""
@@ -121,8 +128,10 @@ class Dispatcher:
         for result in results:
             if result.suppressed:
                 self._metrics.suppressed.labels(result.suppressed).inc()
-        self._on_results(batch.jobs, results, now)
-        self.dispatch()
+        try:
+            self._on_results(batch.jobs, results, now)
+        finally:
+            self.dispatch()
 
     async def _decode(self, model_id: str, batch: Batch) -> list[DecodeResult]:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from hotmic.commands import Command, SessionOptions, StartRecording, StopRecording
-from hotmic.errors import HotmicError, ModelUnavailable, Overloaded, SessionGone, ShuttingDown
+from hotmic.errors import HotmicError, ModelUnavailable, Overloaded, SessionGone, ShuttingDown, Superseded
 from hotmic.events import (
     Acknowledged,
     ErrorRaised,
@@ -148,8 +149,8 @@ class Runner:
         self._owners[session_id] = _Owner(owner, on_lost, on_end)
         scheduler.receive_session(session_id, now=self._now())
         if options.model:
-            self.choices.expect(session_id, options.model)
-            self._spawn(self._await_first_model(session, options.model))
+            wish = self.choices.begin_with(session_id, options.model)
+            self._spawn(self._await_first_model(session, options.model, wish))
         self._metrics.sessions.set(len(self._sessions))
         self._tell_model(session)
         return session_id
@@ -283,6 +284,7 @@ class Runner:
     async def finish(self) -> None:
         """Take no new sessions, finalise every one there is and wait until all finals are told."""
         self._is_closing = True
+        self.dispatcher.stop_waiting()
         for session_id in tuple(self._sessions):
             self.close_session(session_id)
         while self._sessions:
@@ -311,26 +313,31 @@ class Runner:
             self._drain(session)
         self.dispatcher.receive_pool_change()
 
-    async def choose_model(self, session_id: str, model_id: str, *, report: Callable[[LoadProgress], None]) -> None:
+    async def choose_model(
+        self, session_id: str, model_id: str, wish: int, *, report: Callable[[LoadProgress], None] = lambda _: None
+    ) -> None:
         """Give a session a model of its own, or with an empty id the current one; until it serves, the old one does.
 
+        Args:
+            session_id: The session.
+            model_id: The model.
+            wish: What ``choices.wish`` returned when it was asked for.
+            report: Told how far the model is.
+
         Raises:
-            UnknownModel: No such key in the registry.
-            ModelUnavailable: It could not be loaded, or too many others are in use.
-            DownloadFailed: Its weights are missing and could not be fetched.
+            HotmicError: It cannot be served (see ``Choices.acquire``), or a newer wish was made.
         """
-        acquired = await self.choices.acquire(model_id, report=report)
-        session = self._sessions.get(session_id)
-        if session is None:
-            self.choices.release(acquired)
-            return
+        acquired = await self.choices.acquire(session_id, model_id, wish, report=report)
         self.choices.set(session_id, acquired, now=self._now())
+        session = self._session(session_id)
         self._tell_model(session)
         self._drain(session)
 
-    async def _await_first_model(self, session: Session, model_id: str) -> None:
+    async def _await_first_model(self, session: Session, model_id: str, wish: int) -> None:
         try:
-            await self.choices.receive_expected(session.session_id, model_id)
+            await self.choices.await_first(session.session_id, model_id, wish)
+        except Superseded:
+            return
         except HotmicError as error:
             message = f"The model {model_id} is not to be had; the current one is used instead. {error.message}"
             log.error(message, code=error.code, session=session.session_id)
@@ -436,14 +443,28 @@ class Runner:
         return silent_at is not None and now - due > LATE and now - silent_at < LONGEST_DOUBT
 
     def _receive_results(self, jobs: Sequence[DecodeJob], results: Sequence[DecodeResult], now: float) -> None:
-        touched: dict[str, Session] = {}
+        touched: dict[Session, list[DecodeResult]] = {}
         for job, result in zip(jobs, results, strict=True):
             session = self._sessions.get(job.session_id)
             if session is not None:
-                session.receive_result(result, now=now)
-                touched[job.session_id] = session
-        for session in touched.values():
-            self._drain(session)
+                touched.setdefault(session, []).append(result)
+        for session, heard in touched.items():
+            try:
+                for result in heard:
+                    session.receive_result(result, now=now)
+                self._drain(session)
+            except Exception:
+                log_id = uuid.uuid4().hex[:12]
+                log.exception("A session failed.", session=session.session_id, log_id=log_id)
+                self._give_up(session, log_id)
+
+    def _give_up(self, session: Session, log_id: str) -> None:
+        """End a session that failed by a mistake of ours; the others go on."""
+        message = "The session failed and is over; begin a new one."
+        error = ErrorRaised(code="internal", message=message, session_id=session.session_id, log_id=log_id)
+        self._hub.publish(error, channel=session.channel)
+        if self._sessions.get(session.session_id) is session:
+            self._forget(session)
 
     def _watch_pace(self, lag: float) -> None:
         now = self._now()

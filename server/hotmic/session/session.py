@@ -92,6 +92,7 @@ class Session:
         self._origin = 0
         self._segments: deque[Segment] = deque()
         self._model_id = ""
+        self._capabilities: Capabilities | None = None
         self._recording = 0
         self._recording_start = 0
         self._heard_speech = False
@@ -164,9 +165,9 @@ class Session:
 
     def receive_model(self, model_id: str, capabilities: Capabilities) -> None:
         """Learn which model serves; open segments are decoded again by it."""
-        if model_id == self._model_id:
+        if (model_id, capabilities) == (self._model_id, self._capabilities):
             return
-        self._model_id = model_id
+        self._model_id, self._capabilities = model_id, capabilities
         self._planner.max_window = int(capabilities.max_window * SAMPLE_RATE)
         self._planner.has_word_times = capabilities.word_times
         for segment in self._segments:

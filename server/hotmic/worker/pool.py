@@ -1,7 +1,6 @@
 """All models of one machine, each in a worker process of its own, switched without losing a word."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -32,12 +31,18 @@ class ModelRegistry(Protocol):
         """
 
 
-@dataclass
+@dataclass(eq=False)
 class _Load:
     """A model on its way, and who wants to hear how far it is."""
 
-    task: "asyncio.Task[Service]"
+    spec: ModelSpec
+    mode: LoadMode
     reports: list[Report] = field(default_factory=list)
+    task: "asyncio.Task[Service] | None" = None
+
+    def tell(self, stage: str, share: float) -> None:
+        for report in self.reports:
+            report(progress_of(self.spec.id, stage, share))
 
 
 class LocalPool:
@@ -96,6 +101,7 @@ class LocalPool:
         self._loading = asyncio.Lock()
         self._changed = asyncio.Event()
         self._expiry: asyncio.TimerHandle | None = None
+        self._leaving: dict[Service, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -121,7 +127,7 @@ class LocalPool:
         Raises:
             ModelUnavailable: It is not served.
         """
-        for service in self._services:
+        for service in reversed(self._services):
             if service.spec.id == model_id and service.is_healthy:
                 return service.capabilities
         raise ModelUnavailable(f"The model {model_id} is not served.")
@@ -150,7 +156,9 @@ class LocalPool:
         """
         spec = self._require(model_id)
         self._demand.receive_wish(spec.id)
-        self._give_up_unwanted_loads()
+        for load in tuple(self._loads.values()):
+            if not self._demand.needs(load.spec.id):
+                self._give_up(load)
         service = await self._join(spec, mode, report)
         if self._demand.wanted != spec.id:
             raise Superseded(f"The model {spec.id} is not made the current one: another was asked for after it.")
@@ -166,13 +174,14 @@ class LocalPool:
             ShuttingDown: The pool is closed.
         """
         spec = self._require(model_id)
-        if not self._demand.has_place(spec.id) and not await self._unload_least_used():
-            raise ModelUnavailable("As many models as may be loaded at a time are in use by sessions.")
+        while not self._demand.has_place(spec.id):
+            if not await self._make_room():
+                raise ModelUnavailable("As many models as may be loaded at a time are in use by sessions.")
         self._demand.receive_pin(spec.id)
         try:
             served = self._find(spec.id)
             if served is None:
-                await self._join(spec, "beside", report)
+                await self._join(spec, None, report)
         except BaseException:
             self.release(spec.id)
             raise
@@ -194,17 +203,17 @@ class LocalPool:
         """
         wanted = self.registry.get(model_id).id
         async with self._loading:
-            states = ("draining", "retiring")
-            service = next((s for s in self._services if s.spec.id == wanted and s.status.state not in states), None)
+            service = next((s for s in self._services if s.spec.id == wanted and s not in self._leaving), None)
             if service is None:
                 raise UnknownModel(f"The model {model_id!r} is not loaded.")
             if self._demand.pins(wanted):
                 raise ModelUnavailable(f"The model {wanted} is in use by sessions that chose it.")
-            if service is self._current:
+            if self._demand.wanted == wanted:
                 self._demand.receive_wish(None)
+            if service is self._current:
                 self._make_current(None)
                 self._last = None
-            await self._retire(service)
+            await self._leave(service)
 
     async def decode(self, model_id: str, jobs: Sequence[DecodeJob]) -> list[DecodeResult]:
         """Decode one batch: one result per job, in order.
@@ -226,7 +235,7 @@ class LocalPool:
             try:
                 return await service.decode(jobs)
             except ModelUnavailable:
-                if (self._find(model_id) or self._current) in (None, service):
+                if (self._find(model_id) or self._current) is service:
                     raise
 
     async def close(self) -> None:
@@ -234,7 +243,7 @@ class LocalPool:
         self._closed = True
         if self._expiry is not None:
             self._expiry.cancel()
-        tasks = [load.task for load in self._loads.values()] + list(self._tasks)
+        tasks = [*(load.task for load in self._loads.values() if load.task), *self._tasks, *self._leaving.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -249,82 +258,89 @@ class LocalPool:
             raise ShuttingDown("The daemon is stopping.")
         return self.registry.get(model_id)
 
-    async def _join(self, spec: ModelSpec, mode: LoadMode, report: Report) -> Service:
-        """Wait for a model together with all who want it."""
+    async def _join(self, spec: ModelSpec, mode: LoadMode | None, report: Report) -> Service:
+        """Wait for a model together with all who want it; the newest wish says how, the newest entry what."""
         load = self._loads.get(spec.id)
+        if load is not None and load.spec != spec:
+            self._give_up(load)
+            load = None
         if load is None:
-            reports: list[Report] = []
-            task = asyncio.get_running_loop().create_task(self._load(spec, mode, reports))
-            load = self._loads[spec.id] = _Load(task, reports)
-            task.add_done_callback(lambda _: self._forget(spec.id, load))
+            load = self._loads[spec.id] = _Load(spec, mode or "beside")
+            load.task = asyncio.get_running_loop().create_task(self._load(load))
+            load.task.add_done_callback(lambda _: self._forget(load))
+        load.mode = mode or load.mode
         load.reports.append(report)
+        assert load.task is not None
         try:
             return await asyncio.shield(load.task)
         except asyncio.CancelledError:
             if not load.task.cancelled():
                 raise
-            if self._closed:
-                raise ShuttingDown("The daemon is stopping.") from None
-            raise Superseded(f"The load of {spec.id} was given up: another model was asked for after it.") from None
+        if self._closed:
+            raise ShuttingDown("The daemon is stopping.")
+        successor = self._loads.get(spec.id)
+        if successor is None:
+            raise Superseded(f"The load of {spec.id} was given up: another model was asked for after it.")
+        return await self._join(successor.spec, None, report)
 
-    def _give_up_unwanted_loads(self) -> None:
-        for model_id, load in tuple(self._loads.items()):
-            if not self._demand.needs(model_id):
-                load.task.cancel()
-                del self._loads[model_id]
-                self._keep(self._finish(load.task))
+    def _give_up(self, load: _Load) -> None:
+        assert load.task is not None
+        load.task.cancel()
+        del self._loads[load.spec.id]
+        self._keep(self._clear_up(load.task))
 
-    async def _finish(self, task: "asyncio.Task[Service]") -> None:
-        await asyncio.wait([task])
+    async def _clear_up(self, given_up: "asyncio.Task[Service]") -> None:
+        """Serve the old model again, where a load was given up for which it had to make way."""
+        await asyncio.wait([given_up])
+        async with self._loading:
+            await self._bring_back()
 
-    def _forget(self, model_id: str, load: _Load) -> None:
-        if self._loads.get(model_id) is load:
-            del self._loads[model_id]
+    def _forget(self, load: _Load) -> None:
+        if self._loads.get(load.spec.id) is load:
+            del self._loads[load.spec.id]
         # Who waits for a model must look again, also when there will be none.
         self._changed.set()
 
-    async def _load(self, spec: ModelSpec, mode: LoadMode, reports: list[Report]) -> Service:
-        def tell(stage: str, share: float) -> None:
-            for report in reports:
-                report(progress_of(spec.id, stage, share))
-
+    async def _load(self, load: _Load) -> Service:
+        spec = load.spec
         served = self._find(spec.id)
         if served is None or served.spec != spec:
             self._failed.pop(spec.id, None)
             try:
                 # The download is outside of the lock: it must not hold up models that are on disk.
-                directory = await self._loader.fetch(spec, tell)
+                directory = await self._loader.fetch(spec, load.tell)
                 async with self._loading:
-                    served = await self._open(self._loader.build(spec, directory), mode, tell)
+                    served = await self._open(load, self._loader.build(spec, directory))
             except HotmicError as error:
+                log.error("model_load_failed", model=spec.id, reason=error.message)
+                async with self._loading:
+                    await self._bring_back(failed=spec)
                 self._note_failure(spec, error)
                 raise
             log.info("model_serves", model=spec.id, seconds=served.status.load_seconds, device=served.status.device)
         self._settle(served)
-        tell("serving", 1.0)
+        load.tell("serving", 1.0)
         return served
 
-    async def _open(self, service: Service, mode: LoadMode, tell: Callable[[str, float], None]) -> Service:
-        spec, old = service.spec, self._current
-        is_wanted = self._demand.wanted == spec.id
+    async def _open(self, load: _Load, service: Service) -> Service:
+        old, is_wanted = self._current, self._demand.wanted == load.spec.id
         if old is not None and is_wanted:
-            is_free = mode == "replace" and not self._demand.pins(old.spec.id)
-            if is_free or not old.is_healthy:
+            may_go = load.mode == "replace" and not self._demand.pins(old.spec.id)
+            if may_go or not old.is_healthy:
                 self._make_current(None)
-                await self._retire(old)
+                await self._leave(old)
         try:
-            await self._start(service, tell)
+            await self._start(service, load.tell)
         except HotmicError as error:
-            log.error("model_load_failed", model=spec.id, reason=error.message)
-            if self._current is None and is_wanted:
-                await self._bring_back(spec)
-            advice = ' Load it with mode "replace" to end the present one first.' if is_wanted and old else ""
-            advice = advice if isinstance(error, ModelUnavailable) and mode == "beside" else ""
-            raise ModelUnavailable(f"The model {spec.id} could not be loaded. {error.message}{advice}") from error
+            advice = ""
+            if isinstance(error, ModelUnavailable) and is_wanted and old and load.mode == "beside":
+                advice = ' Load it with mode "replace" to end the present one first.'
+            message = f"The model {load.spec.id} could not be loaded. {error.message}{advice}"
+            raise ModelUnavailable(message) from error
         return service
 
     async def _start(self, service: Service, tell: Callable[[str, float], None]) -> None:
-        await self._loader.admit(service.spec, service.directory, make_room=self._unload_least_used)
+        await self._loader.admit(service.spec, service.directory, make_room=self._make_room)
         self._services.append(service)
         try:
             await self._loader.open(service, tell)
@@ -333,9 +349,9 @@ class LocalPool:
             await service.close()
             raise
 
-    async def _bring_back(self, failed: ModelSpec) -> None:
-        """Serve the model again that had to make way for one that could not be loaded."""
-        if self._last is None or self._last.spec == failed:
+    async def _bring_back(self, *, failed: ModelSpec | None = None) -> None:
+        """Where nothing serves, serve what had to make way for a model that did not come."""
+        if self._closed or self._current is not None or self._last is None or self._last.spec == failed:
             return
         old = self._loader.build(self._last.spec, self._last.directory)
         try:
@@ -357,20 +373,23 @@ class LocalPool:
 
     def _settle(self, service: Service) -> None:
         """Make a model that serves the current one, where it is wanted, and let go of those that it stands in for."""
-        if self._demand.wanted == service.spec.id and self._current is not service:
-            old = self._current
+        model_id, old = service.spec.id, self._current
+        if self._demand.wanted == model_id and old is not service:
             self._make_current(service)
-            if old is not None and (old.spec.id == service.spec.id or not self._demand.pins(old.spec.id)):
-                self._keep(self._retire(old))
-        for twin in self._services:
-            is_twin = twin is not service and twin.spec.id == service.spec.id
-            if is_twin and twin.status.state in ("serving", "unavailable"):
-                self._keep(self._retire(twin))
+            if old is not None and not self._demand.pins(old.spec.id):
+                self._leave(old)
+        for twin in tuple(self._services):
+            if twin is not service and twin.spec.id == model_id and twin.status.state in ("serving", "unavailable"):
+                self._leave(twin)
+        if not self._demand.needs(model_id):
+            self._demand.receive_left(model_id, now=self._now())
+            self._arm()
         self._on_change()
 
     def _make_current(self, service: Service | None) -> None:
         self._last = self._current or self._last
         self._current = service
+        self._demand.current = service.spec.id if service else None
         self._changed.set()
         self._on_change()
 
@@ -381,23 +400,36 @@ class LocalPool:
                 return service
         return None
 
-    async def _retire(self, service: Service) -> None:
-        with contextlib.suppress(ModelUnavailable):
-            await service.drain()
+    def _leave(self, service: Service) -> "asyncio.Future[None]":
+        """Let a model go: it takes no more batches from now on, and ends when it has done those it has.
+
+        Whoever waits for that may give up waiting; the model goes all the same.
+        """
+        leaving = self._leaving.get(service)
+        if leaving is None:
+            service.release()
+            if self._find(service.spec.id) is None:
+                self._demand.receive_gone(service.spec.id)
+            leaving = self._leaving[service] = asyncio.get_running_loop().create_task(self._end(service))
+            leaving.add_done_callback(lambda _: self._leaving.pop(service))
+        return asyncio.shield(leaving)
+
+    async def _end(self, service: Service) -> None:
+        await service.drain()
         await service.close()
         if service in self._services:
             self._services.remove(service)
-        if self._find(service.spec.id) is None:
-            self._demand.receive_gone(service.spec.id)
         self._on_change()
 
-    async def _unload_least_used(self) -> bool:
+    async def _make_room(self) -> bool:
+        """Unload the model that was left longest ago; return ``False`` where all are wanted."""
         model_id = self._demand.least_recently_used()
-        service = self._find(model_id) if model_id is not None else None
-        if service is None:
+        if model_id is None:
             return False
-        log.info("model_unloaded", model=model_id, reason="Another model needs its place.")
-        await self._retire(service)
+        self._demand.receive_gone(model_id)
+        if (service := self._find(model_id)) is not None:
+            log.info("model_unloaded", model=model_id, reason="Another model needs its place.")
+            await self._leave(service)
         return True
 
     def _arm(self) -> None:
@@ -409,9 +441,9 @@ class LocalPool:
         self._expiry = None
         for model_id in self._demand.expired(now=self._now()):
             self._demand.receive_gone(model_id)
-            if (service := self._find(model_id)) is not None and service is not self._current:
+            if (service := self._find(model_id)) is not None:
                 log.info("model_unloaded", model=model_id, reason="No session has chosen it for a while.")
-                self._keep(self._retire(service))
+                self._leave(service)
         self._arm()
 
     def _keep(self, work: Coroutine[None, None, None]) -> None:

@@ -122,10 +122,12 @@ class Service:
             if not self._users:
                 self._unused.set()
 
+    def release(self) -> None:
+        """Take it out of service: it is to finish the batches it has."""
+        self.move(Trigger.RELEASED)
+
     async def drain(self) -> None:
         """Wait until every batch that was handed in has its results."""
-        if self.status.state != "draining":
-            self.move(Trigger.RELEASED)
         await self._unused.wait()
         if self.status.state == "draining":
             self.move(Trigger.DRAINED)
@@ -174,7 +176,7 @@ class Service:
                 return await worker.decode(attempt.jobs)
             except WorkerDied as error:
                 log.warning("worker_died_with_jobs", model=self.spec.id, jobs=len(attempt.jobs), reason=error.message)
-                if worker is self._worker:
+                if worker is self._worker and self.is_healthy:
                     self._ready.clear()
                 raise _AttemptDied(alone=alone_at_start and self._gate.inside == 1) from error
             except EngineFailed as error:
