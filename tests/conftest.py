@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -26,7 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch over this process and all Python processes that it starts."""
+    """Watch over this process and all Python processes that it starts; have them hear the signals they are sent."""
+    for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
+        if signal.getsignal(number) is signal.SIG_IGN:  # a run in the background inherits it, and hands it on
+            signal.signal(number, signal.default_int_handler)
     descriptor, path = tempfile.mkstemp(prefix="outbound-", suffix=".log")
     os.close(descriptor)
     os.environ["OUTBOUND_LOG"] = path

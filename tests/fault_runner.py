@@ -147,9 +147,12 @@ class Gateway:
             await asyncio.to_thread(self.daemon.process.wait)
 
     def workers(self) -> list[int]:
-        """Return the process ids of its workers."""
+        """Return the process ids of its workers; none while it is being started again."""
         pid = self.daemon.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except FileNotFoundError:
+            return []
         return [int(child) for child in children if b"hotmic.worker.child" in _command_of(int(child))]
 
     def freeze(self, pid: int) -> None:

@@ -250,7 +250,7 @@ def test_hostile_ids(tmp_path: Path) -> None:
     outside, opens = outside_of(tmp_path), tmp_path / "opens"
     ids = hostile_ids(outside)
     assert len(set(ids)) >= 100
-    env = {"OUTBOUND_OPENS": str(opens)}
+    env = {"OUTBOUND_OPENS": str(opens), "HOTMIC_MAX_COMMANDS_PER_S": "100000"}
     with running_daemon(tmp_path, "--models", registry(tmp_path), "--vad", "seed", env=env) as daemon:
         before = len(opens.read_text().splitlines())
         codes = run(load(daemon, ids))
