@@ -141,7 +141,8 @@ class Gateway:
         """End it, as a service manager or as a crash does."""
         self.release()
         if kindly:
-            assert await asyncio.to_thread(self.daemon.stop) == 0
+            code = await asyncio.to_thread(self.daemon.stop)
+            assert code == 0, f"the daemon ended with {code}:\n{self.daemon.log.read_text()[-3000:]}"
         else:
             self.daemon.process.kill()
             await asyncio.to_thread(self.daemon.process.wait)

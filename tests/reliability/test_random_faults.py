@@ -37,7 +37,8 @@ async def judge(seed: int, folder: Path, lanes: asyncio.Semaphore) -> str:
 def _described(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(_described(one) for one in error.exceptions)
-    return f"{type(error).__name__}: {error}"
+    before = f"{_described(error.__context__)}\nthen " if error.__context__ else ""
+    return f"{before}{type(error).__name__}: {error}"
 
 
 def run(seeds: Iterable[int], folder: Path) -> None:

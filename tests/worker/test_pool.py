@@ -73,6 +73,10 @@ def run(spec: Callable[..., ModelSpec]) -> Callable[..., None]:
     return runner
 
 
+def load(pool: LocalPool, model_id: str, mode: LoadMode = "beside") -> "asyncio.Task[ModelStatus]":
+    return asyncio.create_task(pool.load(model_id, mode=mode, report=ignore))
+
+
 async def said(pool: Pool, job: Build, model_id: str = "a", audio: bytes = b"x") -> str:
     return (await pool.decode(model_id, [job(audio)]))[0].text
 
@@ -404,28 +408,41 @@ def test_a_wish_taken_back_and_made_again(run: Callable[..., None]) -> None:
             tasks.append(asyncio.create_task(pool.load(model_id, mode="beside", report=ignore)))
             await asyncio.sleep(0.5)
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [type(o).__name__ for o in outcomes] == ["Superseded", "Superseded", "ModelStatus"]
+        assert [type(o).__name__ for o in outcomes] == ["ModelStatus", "Superseded", "ModelStatus"]
         assert pool.current == "a"
         assert len(fleet.alive) == 1
 
     run(fleet, test)
 
 
-def test_a_wish_that_fails_after_a_replace_given_up_brings_the_old_model_back(run: Callable[..., None]) -> None:
-    fleet = Fleet({}, {"load_s": 5.0}, {"fail_load": "No."}, {})
+def test_a_load_is_not_given_up_while_nothing_else_serves(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet({}, {"load_s": 5.0}, {"fail_load": "No."})
 
     async def test(pool: LocalPool) -> None:
         await pool.load("a", mode="beside", report=ignore)
-        given_up = asyncio.create_task(pool.load("b", mode="replace", report=ignore))
+        replacing = load(pool, "b", "replace")
         await asyncio.sleep(0.5)
         assert pool.current is None
+        failing = load(pool, "c")
+        waiting = asyncio.create_task(said(pool, job))
+        assert (await replacing).model_id == "b"
         with pytest.raises(ModelUnavailable, match=r"No\."):
-            await pool.load("c", mode="beside", report=ignore)
-        with pytest.raises(Superseded):
-            await given_up
-        assert pool.current == "a"
+            await failing
+        assert await waiting == "x@2"
+        assert pool.current == "b"
 
     run_and_forget_failures(run, fleet, test)
+
+
+def test_the_first_model_serves_though_a_failing_one_was_asked_for_meanwhile(run: Callable[..., None]) -> None:
+    async def test(pool: LocalPool) -> None:
+        first, failing = load(pool, "a"), load(pool, "b", "replace")
+        assert (await first).model_id == "a"
+        with pytest.raises(ModelUnavailable):
+            await failing
+        assert pool.current == "a"
+
+    run_and_forget_failures(run, Fleet({"load_s": 3.0}, {"fail_load": "No."}, {}), test)
 
 
 def test_sessions_have_models_of_their_own(run: Callable[..., None], job: Build) -> None:
@@ -514,28 +531,6 @@ def test_a_wish_does_not_give_up_a_load_that_a_session_wants(run: Callable[..., 
     run(fleet, test)
 
 
-def load(pool: LocalPool, model_id: str, mode: LoadMode = "beside") -> "asyncio.Task[ModelStatus]":
-    return asyncio.create_task(pool.load(model_id, mode=mode, report=ignore))
-
-
-def test_a_wish_whose_download_fails_after_a_replace_given_up_brings_the_old_model_back(
-    run: Callable[..., None], job: Build
-) -> None:
-    async def test(pool: LocalPool) -> None:
-        await load(pool, "a")
-        replacing = load(pool, "b", "replace")
-        await asyncio.sleep(1)
-        failing = load(pool, "lost")
-        waiting = asyncio.create_task(said(pool, job))
-        for task, error in ((replacing, Superseded), (failing, DownloadFailed)):
-            with pytest.raises(error):
-                await task
-        assert await waiting == "x@3"
-        assert pool.current == "a"
-
-    run_and_forget_failures(run, Fleet({}, {"load_s": 5.0}, {}), test)
-
-
 def test_an_unload_leaves_a_newer_wish_alone(run: Callable[..., None]) -> None:
     fleet = Fleet()
 
@@ -550,19 +545,18 @@ def test_an_unload_leaves_a_newer_wish_alone(run: Callable[..., None]) -> None:
     run(fleet, test)
 
 
-def test_a_replace_given_up_while_the_old_model_drains_still_ends_it(run: Callable[..., None], job: Build) -> None:
-    fleet = Fleet({"decode_s": 5.0}, {})
+def test_an_old_model_that_drains_ends_whatever_becomes_of_its_successor(run: Callable[..., None], job: Build) -> None:
+    fleet = Fleet({"decode_s": 5.0}, {}, {})
 
     async def test(pool: LocalPool) -> None:
         await load(pool, "a")
         batch = asyncio.create_task(said(pool, job))
         await asyncio.sleep(0.1)
-        given_up = load(pool, "b", "replace")
+        replacing = load(pool, "b", "replace")
         await asyncio.sleep(1)
         await load(pool, "c")
         assert await batch == "x@1"
-        with pytest.raises(Superseded):
-            await given_up
+        assert (await replacing).model_id == "b"
         await asyncio.sleep(60)
         assert ([s.model_id for s in pool.status()], len(fleet.alive)) == (["c"], 1)
 

@@ -1,7 +1,7 @@
 """All models of one machine, each in a worker process of its own, switched without losing a word."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -102,7 +102,7 @@ class LocalPool:
         self._changed = asyncio.Event()
         self._expiry: asyncio.TimerHandle | None = None
         self._leaving: dict[Service, asyncio.Task[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Service]] = set()
         self._closed = False
 
     # what there is
@@ -144,8 +144,8 @@ class LocalPool:
     async def load(self, model_id: str, *, mode: LoadMode, report: Report) -> ModelStatus:
         """Load a model and make it the current one; the old one keeps serving until then.
 
-        The newest wish counts: a load that is under way for another model is given up. A caller that goes away does
-        not stop a load. A model whose entry in the registry has changed is loaded anew.
+        The newest wish counts: a load that is under way for another model is given up, unless nothing else serves. A
+        caller that goes away does not stop a load. A model whose entry in the registry has changed is loaded anew.
 
         Raises:
             UnknownModel: No such key in the registry.
@@ -157,10 +157,10 @@ class LocalPool:
         spec = self._require(model_id)
         self._demand.receive_wish(spec.id)
         for load in tuple(self._loads.values()):
-            if not self._demand.needs(load.spec.id):
+            if self._is_obsolete(load):
                 self._give_up(load)
         service = await self._join(spec, mode, report)
-        if self._demand.wanted != spec.id:
+        if self._demand.wanted != spec.id and service not in (self._current, self._last):
             raise Superseded(f"The model {spec.id} is not made the current one: another was asked for after it.")
         return service.status
 
@@ -243,7 +243,7 @@ class LocalPool:
         self._closed = True
         if self._expiry is not None:
             self._expiry.cancel()
-        tasks = [*(load.task for load in self._loads.values() if load.task), *self._tasks, *self._leaving.values()]
+        tasks = [*self._tasks, *self._leaving.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -267,6 +267,8 @@ class LocalPool:
         if load is None:
             load = self._loads[spec.id] = _Load(spec, mode or "beside")
             load.task = asyncio.get_running_loop().create_task(self._load(load))
+            self._tasks.add(load.task)
+            load.task.add_done_callback(self._tasks.discard)
             load.task.add_done_callback(lambda _: self._forget(load))
         load.mode = mode or load.mode
         load.reports.append(report)
@@ -283,17 +285,15 @@ class LocalPool:
             raise Superseded(f"The load of {spec.id} was given up: another model was asked for after it.")
         return await self._join(successor.spec, None, report)
 
+    def _is_obsolete(self, load: _Load) -> bool:
+        """Return whether nobody wants a model any more that is on its way, and another serves meanwhile."""
+        serves = self._current is not None and self._current.is_healthy
+        return serves and not self._demand.needs(load.spec.id)
+
     def _give_up(self, load: _Load) -> None:
         assert load.task is not None
         load.task.cancel()
         del self._loads[load.spec.id]
-        self._keep(self._clear_up(load.task))
-
-    async def _clear_up(self, given_up: "asyncio.Task[Service]") -> None:
-        """Serve the old model again, where a load was given up for which it had to make way."""
-        await asyncio.wait([given_up])
-        async with self._loading:
-            await self._bring_back()
 
     def _forget(self, load: _Load) -> None:
         if self._loads.get(load.spec.id) is load:
@@ -310,7 +310,11 @@ class LocalPool:
                 # The download is outside of the lock: it must not hold up models that are on disk.
                 directory = await self._loader.fetch(spec, load.tell)
                 async with self._loading:
+                    if self._is_obsolete(load):
+                        raise Superseded(f"The load of {spec.id} was given up: another model was asked for after it.")
                     served = await self._open(load, self._loader.build(spec, directory))
+            except Superseded:
+                raise
             except HotmicError as error:
                 log.error("model_load_failed", model=spec.id, reason=error.message)
                 async with self._loading:
@@ -372,16 +376,16 @@ class LocalPool:
     # who serves
 
     def _settle(self, service: Service) -> None:
-        """Make a model that serves the current one, where it is wanted, and let go of those that it stands in for."""
+        """Make a model that serves the current one, if it is wanted or none is, and let go of those it replaces."""
         model_id, old = service.spec.id, self._current
-        if self._demand.wanted == model_id and old is not service:
+        if (self._demand.wanted == model_id or old is None) and old is not service:
             self._make_current(service)
             if old is not None and not self._demand.pins(old.spec.id):
                 self._leave(old)
         for twin in tuple(self._services):
             if twin is not service and twin.spec.id == model_id and twin.status.state in ("serving", "unavailable"):
                 self._leave(twin)
-        if not self._demand.needs(model_id):
+        if self._current is not service and not self._demand.needs(model_id):
             self._demand.receive_left(model_id, now=self._now())
             self._arm()
         self._on_change()
@@ -445,11 +449,6 @@ class LocalPool:
                 log.info("model_unloaded", model=model_id, reason="No session has chosen it for a while.")
                 self._leave(service)
         self._arm()
-
-    def _keep(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
