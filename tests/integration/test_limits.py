@@ -44,7 +44,7 @@ def numbers_of(heard: list[dict[str, Any]]) -> list[int]:
     return [int(n) for m in heard if m["type"] == "final_transcription" for n in m["text"].split()]
 
 
-async def push(caller: Caller, *, numbered: bool) -> None:
+async def push(caller: Caller, *, numbered: bool, ends: bool = True) -> None:
     """Send two minutes of sound at once."""
     for number in range(COUNT):
         data = echo.chunk(number).tobytes()
@@ -52,7 +52,8 @@ async def push(caller: Caller, *, numbered: bool) -> None:
             await caller.say(type="audio_chunk", seq=number, data=base64.b64encode(data).decode())
         else:
             await caller.socket.send(data)
-    await caller.say(type="audio_end")
+    if ends:
+        await caller.say(type="audio_end")
 
 
 async def listen(caller: Caller) -> None:
@@ -85,6 +86,23 @@ def test_two_minutes_at_once_lose_nothing_and_are_slowed(daemon: RunningDaemon, 
         series = answer.read().decode()
     (held,) = [line.split()[1] for line in series.splitlines() if line.startswith("hotmic_held_seconds_total ")]
     assert float(held) >= HELD_S / 2
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_who_closes_behind_the_last_chunk_is_heard_to_the_end(daemon: RunningDaemon, numbered: bool) -> None:
+    async def main() -> None:
+        room = f"?channel=left-{numbered}"
+        async with calling(daemon.control + room) as control:
+            async with calling(daemon.audio + room, close_timeout=30) as audio:
+                listening = asyncio.create_task(listen(audio))
+                await push(audio, numbered=numbered, ends=False)
+                await audio.socket.close()
+                await listening
+            while len(numbers_of(control.heard)) < COUNT:
+                await control.hear("final_transcription", limit=25)  # sooner than a session waits for its speaker
+            assert numbers_of(control.heard) == list(range(COUNT))
+
+    asyncio.run(main())
 
 
 def test_the_client_library_passes_the_warning_on_and_hears_everything(daemon: RunningDaemon) -> None:
