@@ -30,6 +30,7 @@ from hotmic.session.recorder import RecordedSession
 from hotmic.session.session import Session
 from hotmic.session.tape import Header
 from hotmic.values import SAMPLE_RATE, LoadProgress, PolicyName, VadProfile
+from hotmic.worker.loader import Loader
 from hotmic.worker.pool import LocalPool
 
 FILE_SILENCE = 86_400.0
@@ -38,8 +39,7 @@ FILE_SILENCE = 86_400.0
 
 def build_pool(settings: Settings, registry: Registry, *, on_change: Callable[[], None]) -> LocalPool:
     """Return the pool of local workers."""
-    return LocalPool(
-        registry,
+    loader = Loader(
         device=settings.device,
         compute_type=settings.compute_type,
         threads=settings.threads,
@@ -47,6 +47,10 @@ def build_pool(settings: Settings, registry: Registry, *, on_change: Callable[[]
         num_workers=settings.num_workers,
         gpu_memory_fraction=settings.gpu_memory_fraction,
         fetch=_fetcher(settings),
+    )
+    return LocalPool(
+        registry,
+        loader,
         on_change=on_change,
         keep_alive=settings.keep_alive_s,
         max_chosen_models=settings.max_chosen_models,

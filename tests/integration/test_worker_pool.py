@@ -13,6 +13,7 @@ import pytest
 from hotmic.config.model import Bundled, ModelSpec
 from hotmic.engines import echo
 from hotmic.values import DecodeJob, LoadProgress
+from hotmic.worker.loader import Loader
 from hotmic.worker.pool import LocalPool
 from hotmic.worker.process import WorkerProcess
 
@@ -83,8 +84,7 @@ def run(test: Callable[[LocalPool], Awaitable[None]], **timeouts: float) -> None
             workers.append(WorkerProcess(**timeouts))
             return workers[-1]
 
-        pool = LocalPool(
-            Models(),
+        loader = Loader(
             device="auto",
             compute_type="auto",
             threads=0,
@@ -92,9 +92,9 @@ def run(test: Callable[[LocalPool], Awaitable[None]], **timeouts: float) -> None
             num_workers=1,
             gpu_memory_fraction=0.8,
             fetch=fetch,
-            on_change=lambda: None,
             build_worker=build,
         )
+        pool = LocalPool(Models(), loader, on_change=lambda: None)
         async with asyncio.timeout(60):
             try:
                 await test(pool)

@@ -11,6 +11,7 @@ from hotmic.config.model import ModelSpec
 from hotmic.errors import DownloadFailed, ModelUnavailable, ShuttingDown, Superseded, UnknownModel
 from hotmic.values import DecodeJob, LoadMode, LoadProgress, ModelStatus, Pool
 from hotmic.worker import memory
+from hotmic.worker.loader import Loader
 from hotmic.worker.pool import LocalPool
 
 Build = Callable[..., DecodeJob]
@@ -40,25 +41,27 @@ def ignore(_: LoadProgress) -> None:
     pass
 
 
+def loader_of(fleet: Fleet) -> Loader:
+    return Loader(
+        device="cpu",
+        compute_type="auto",
+        threads=0,
+        batch_size=8,
+        num_workers=1,
+        gpu_memory_fraction=0.8,
+        fetch=fetch,
+        build_worker=fleet,  # type: ignore[arg-type]
+    )
+
+
 @pytest.fixture
 def run(spec: Callable[..., ModelSpec]) -> Callable[..., None]:
     """Run a test against a pool of fake workers in virtual time; nothing may be left afterwards."""
 
     def runner(fleet: Fleet, test: Callable[[LocalPool], Awaitable[None]], **options: Any) -> None:
         async def main() -> None:
-            settings: dict[str, Any] = {
-                "device": "auto",
-                "compute_type": "auto",
-                "threads": 0,
-                "batch_size": 8,
-                "num_workers": 1,
-                "gpu_memory_fraction": 0.8,
-                "fetch": fetch,
-                "on_change": lambda: None,
-                **options,
-            }
-            registry = Models(*(spec(model_id) for model_id in ("a", "b", "c", "d", "remote", "lost")))
-            pool = LocalPool(registry, build_worker=fleet, **settings)  # type: ignore[arg-type]
+            specs = (spec(model_id) for model_id in ("a", "b", "c", "d", "remote", "lost"))
+            pool = LocalPool(Models(*specs), loader_of(fleet), **{"on_change": lambda: None, **options})
             try:
                 await test(pool)
             finally:
@@ -362,18 +365,7 @@ def test_what_does_not_fit_is_refused(spec: Callable[..., ModelSpec], monkeypatc
 
     async def main() -> None:
         fleet = Fleet()
-        pool = LocalPool(
-            Models(spec("a", "faster_whisper")),
-            device="cpu",
-            compute_type="auto",
-            threads=0,
-            batch_size=8,
-            num_workers=1,
-            gpu_memory_fraction=0.8,
-            fetch=fetch,
-            on_change=lambda: None,
-            build_worker=fleet,  # type: ignore[arg-type]
-        )
+        pool = LocalPool(Models(spec("a", "faster_whisper")), loader_of(fleet), on_change=lambda: None)
         with pytest.raises(ModelUnavailable, match=r"It needs about 0\.1 GB of memory"):
             await pool.load("a", mode="beside", report=ignore)
         assert fleet.workers == []
@@ -639,16 +631,7 @@ def test_room_is_not_made_by_ending_the_current_model(
 
     async def main() -> None:
         pool = LocalPool(
-            Models(spec("a", "faster_whisper"), spec("b", "faster_whisper")),
-            device="cpu",
-            compute_type="auto",
-            threads=0,
-            batch_size=8,
-            num_workers=1,
-            gpu_memory_fraction=0.8,
-            fetch=fetch,
-            on_change=lambda: None,
-            build_worker=fleet,  # type: ignore[arg-type]
+            Models(spec("a", "faster_whisper"), spec("b", "faster_whisper")), loader_of(fleet), on_change=lambda: None
         )
         await pool.load("a", mode="beside", report=ignore)
         pool.release(await pool.acquire("a", report=ignore))

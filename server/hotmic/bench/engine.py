@@ -24,6 +24,7 @@ from hotmic.config.cores import count_cores
 from hotmic.config.model import ComputeType, Device, ModelSpec
 from hotmic.errors import EngineFailed, UnknownModel
 from hotmic.values import SAMPLE_RATE, DecodeJob, DecodeKind, DecodeOptions, DecodeResult, Samples, Value
+from hotmic.worker.loader import Loader
 from hotmic.worker.pool import LocalPool
 
 PADDING_S = 0.2
@@ -215,8 +216,7 @@ class _Pool:
         async def fetch(_spec: ModelSpec, _report: object) -> Path:
             return options.directory
 
-        self._pool = LocalPool(
-            _Single(spec),
+        loader = Loader(
             device=options.device,
             compute_type=options.compute_type,
             threads=options.threads,
@@ -224,8 +224,8 @@ class _Pool:
             num_workers=1,
             gpu_memory_fraction=0.9,
             fetch=fetch,
-            on_change=lambda: None,
         )
+        self._pool = LocalPool(_Single(spec), loader, on_change=lambda: None)
 
     async def __aenter__(self) -> "_Pool":
         try:

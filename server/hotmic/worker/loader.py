@@ -38,7 +38,6 @@ class Loader:
         num_workers: Batches a model decodes at a time.
         gpu_memory_fraction: Share of the GPU's memory that all models together may use.
         fetch: Returns the directory with a model's weights, downloads them when they are missing.
-        on_change: Called when a status changed.
         build_worker: Makes a process that is not started yet.
     """
 
@@ -52,13 +51,12 @@ class Loader:
         num_workers: int,
         gpu_memory_fraction: float,
         fetch: Fetch,
-        on_change: Callable[[], None],
-        build_worker: Callable[[], WorkerProcess],
+        build_worker: Callable[[], WorkerProcess] = WorkerProcess,
     ) -> None:
         self._device, self._compute_type, self._threads = device, compute_type, threads
         self._batch_size, self._num_workers = batch_size, num_workers
         self._gpu_memory_fraction = gpu_memory_fraction
-        self._fetch, self._on_change, self._build_worker = fetch, on_change, build_worker
+        self._fetch, self._build_worker = fetch, build_worker
 
     async def fetch(self, spec: ModelSpec, tell: Tell) -> Path:
         """Return the directory with a model's weights.
@@ -68,8 +66,14 @@ class Loader:
         """
         return await self._fetch(spec, lambda progress: tell("downloading", progress.progress))
 
-    def build(self, spec: ModelSpec, directory: Path) -> Service:
-        """Return a model that is not open yet."""
+    def build(self, spec: ModelSpec, directory: Path, *, on_change: Callable[[], None]) -> Service:
+        """Return a model that is not open yet.
+
+        Args:
+            spec: The model.
+            directory: Its weights.
+            on_change: Called when its status changed.
+        """
         start = Start(
             spec=spec,
             directory=directory,
@@ -79,7 +83,7 @@ class Loader:
             batch_size=self._batch_size,
             num_workers=self._num_workers,
         )
-        return Service(start, build_worker=self._build_worker, on_change=self._on_change)
+        return Service(start, build_worker=self._build_worker, on_change=on_change)
 
     async def admit(self, spec: ModelSpec, directory: Path, *, make_room: Callable[[], Awaitable[bool]]) -> None:
         """Pass if the model fits into memory.

@@ -8,13 +8,12 @@ from typing import Protocol
 import structlog
 from msgspec.structs import replace
 
-from hotmic.config.model import ComputeType, Device, ModelSpec
+from hotmic.config.model import ModelSpec
 from hotmic.errors import HotmicError, ModelUnavailable, ShuttingDown, Superseded, UnknownModel
 from hotmic.values import Capabilities, DecodeJob, DecodeResult, LoadMode, ModelStatus
 from hotmic.worker.demand import Demand
 from hotmic.worker.lifecycle import Trigger, advance
-from hotmic.worker.loader import Fetch, Loader, Report, progress_of
-from hotmic.worker.process import WorkerProcess
+from hotmic.worker.loader import Loader, Report, progress_of
 from hotmic.worker.service import Service
 
 log = structlog.get_logger(__name__)
@@ -50,47 +49,23 @@ class LocalPool:
 
     Args:
         registry: All models; may be replaced while running.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        compute_type: Number format for models that leave it open.
-        threads: CPU threads of one batch; 0: as many as there are cores.
-        batch_size: Most rows of one batch.
-        num_workers: Batches a model decodes at a time.
-        gpu_memory_fraction: Share of the GPU's memory that all models together may use.
-        fetch: Returns the directory with a model's weights, downloads them when they are missing.
+        loader: Opens workers.
         on_change: Called when the current model or a status changed.
         keep_alive: Seconds a model that sessions chose is kept after the last of them left.
         max_chosen_models: Most models besides the one for all.
-        build_worker: Makes a process that is not started yet.
     """
 
     def __init__(
         self,
         registry: ModelRegistry,
+        loader: Loader,
         *,
-        device: Device,
-        compute_type: ComputeType,
-        threads: int,
-        batch_size: int,
-        num_workers: int,
-        gpu_memory_fraction: float,
-        fetch: Fetch,
         on_change: Callable[[], None],
         keep_alive: float = 300.0,
         max_chosen_models: int = 3,
-        build_worker: Callable[[], WorkerProcess] = WorkerProcess,
     ) -> None:
         self.registry = registry
-        self._loader = Loader(
-            device=device,
-            compute_type=compute_type,
-            threads=threads,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            gpu_memory_fraction=gpu_memory_fraction,
-            fetch=fetch,
-            on_change=on_change,
-            build_worker=build_worker,
-        )
+        self._loader = loader
         self._on_change = on_change
         self._demand = Demand(keep_alive=keep_alive, most=max_chosen_models)
         self._services: list[Service] = []
@@ -312,7 +287,7 @@ class LocalPool:
                 async with self._loading:
                     if self._is_obsolete(load):
                         raise Superseded(f"The load of {spec.id} was given up: another model was asked for after it.")
-                    served = await self._open(load, self._loader.build(spec, directory))
+                    served = await self._open(load, self._loader.build(spec, directory, on_change=self._on_change))
             except Superseded:
                 raise
             except HotmicError as error:
@@ -357,7 +332,7 @@ class LocalPool:
         """Where nothing serves, serve what had to make way for a model that did not come."""
         if self._closed or self._current is not None or self._last is None or self._last.spec == failed:
             return
-        old = self._loader.build(self._last.spec, self._last.directory)
+        old = self._loader.build(self._last.spec, self._last.directory, on_change=self._on_change)
         try:
             await self._start(old, lambda _stage, _share: None)
         except HotmicError as error:
