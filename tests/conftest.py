@@ -31,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
         if signal.getsignal(number) is signal.SIG_IGN:  # a run in the background inherits it, and hands it on
             signal.signal(number, signal.default_int_handler)
+    os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # what the hub's library asks of its own accord stays here, too
     descriptor, path = tempfile.mkstemp(prefix="outbound-", suffix=".log")
     os.close(descriptor)
     os.environ["OUTBOUND_LOG"] = path
