@@ -39,12 +39,13 @@ async def replaced(daemon: RunningDaemon, old: list[int]) -> None:
 
 
 async def break_workers(daemon: RunningDaemon, speakers: list[Voice], count: int, number: signal.Signals) -> Any:
-    """Do the same to the worker ``count`` times; return the seconds to its successor and to the next text."""
+    """Do the same to ``count`` workers; return the seconds to the successor of each and to the next text."""
     loop = asyncio.get_running_loop()
     detected: list[float] = []
     recovered: list[float] = []
     await speakers[0].text()
     for _ in range(count):
+        await until(lambda: bool(workers(daemon)), what="a worker")
         old, began = workers(daemon), loop.time()
         send_signal(old, number)
         await replaced(daemon, old)
