@@ -20,12 +20,16 @@ CLIPS = Path(__file__).parents[1] / "server" / "hotmic" / "models" / "clips"
 START_LIMIT = 120.0
 
 
+USUAL = ("control", "audio", "http")
+
+
 class RunningDaemon:
     """Addresses of a started daemon and the end of it."""
 
     def __init__(self, process: "subprocess.Popen[str]", addresses: dict[str, str], log: Path) -> None:
         self.process = process
-        self.control, self.audio, self.http = (addresses[name] for name in ("control", "audio", "http"))
+        self.control, self.audio, self.http = (addresses[name] for name in USUAL)
+        self.addresses = addresses
         self.log = log
 
     def stop(self) -> int:
@@ -96,9 +100,9 @@ def start_daemon(
         match words:
             case ["listening", name, url]:
                 addresses[name] = url
-                if len(addresses) == 3 and not ready:
+                if addresses.keys() >= set(USUAL) and not ready:
                     return RunningDaemon(process, addresses, log)
-            case ["ready"] if len(addresses) == 3:
+            case ["ready"] if addresses.keys() >= set(USUAL):
                 return RunningDaemon(process, addresses, log)
             case ["ready"]:
                 lines.put("ready")

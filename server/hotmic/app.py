@@ -9,10 +9,12 @@ from typing import Any
 import structlog
 
 from hotmic.building import build_pool, build_runner, build_tapes, rates, session_options
+from hotmic.config.listener import parse_listeners
 from hotmic.config.machine import connections_that_fit
 from hotmic.config.model import ModelSpec
 from hotmic.config.registry import Registry, RegistryFile
 from hotmic.config.settings import Settings
+from hotmic.dialects.negotiate import DIALECTS, GATEWAY_PATHS
 from hotmic.errors import ConfigError
 from hotmic.log import LogStream
 from hotmic.metrics import Metrics
@@ -23,10 +25,13 @@ from hotmic.net.history import History
 from hotmic.net.hub import Hub
 from hotmic.net.limit import Quota
 from hotmic.net.listener import Listener
+from hotmic.net.reception import ANY_PATH, Reception
 from hotmic.net.roster import Roster
 from hotmic.net.security import Access, Tokens
 from hotmic.values import LoadProgress
 
+DUAL_PATHS = ("/", "/ws/control", "/ws/audio")
+"""Where the control and the audio port answer: a proxy may pass either path on to either."""
 REGISTRY_POLL = 1.0
 """Seconds between two looks at models.yaml."""
 
@@ -95,13 +100,34 @@ class Daemon:
             outbox_bytes=settings.outbox_bytes,
             slow_client=settings.slow_client_s,
         )
-        self._listeners = [
-            Listener(name, services, max_message=settings.max_message_bytes) for name in ("control", "audio")
-        ]
+        self._listeners = self._build_listeners(services)
+        self._gateway_reception = Reception("http", services, GATEWAY_PATHS)
         self._gateway: Any = None
         self._watcher: asyncio.Task[None] | None = None
         self.ports: dict[str, int] = {}
         self.is_draining = False
+
+    def _build_listeners(self, services: Services) -> list[tuple[Listener, int]]:
+        """Return every WebSocket port with the number it is to have.
+
+        Raises:
+            ConfigError: The setting ``listeners`` cannot be used.
+        """
+        settings = self.settings
+        doors = [
+            (name, f"{name}_port", port, dict.fromkeys(DUAL_PATHS, name))
+            for name, port in (("control", settings.control_port), ("audio", settings.audio_port))
+        ]
+        more = parse_listeners(settings.listeners, dialects=DIALECTS, any_path=ANY_PATH)
+        for number, (port, paths) in enumerate(more, 1):
+            doors.append((f"{'-'.join(dict.fromkeys(paths.values()))}-{number}", "listeners", port, paths))
+        return [
+            (
+                Listener(Reception(name, services, paths), setting=setting, max_message=settings.max_message_bytes),
+                port,
+            )
+            for name, setting, port, paths in doors
+        ]
 
     async def open(self, on_listening: Callable[[str, str], None]) -> None:
         """Bind the ports; audio is taken from now on and waits for the model.
@@ -116,9 +142,8 @@ class Daemon:
             log.warning("Every session is recorded to disk, sound and text.", folder=str(self.settings.record))
         host = self.settings.host
         shown = f"[{host}]" if ":" in host else host
-        wanted = {"control": self.settings.control_port, "audio": self.settings.audio_port}
-        for listener in self._listeners:
-            self.ports[listener.name] = await listener.open(host, wanted[listener.name])
+        for listener, port in self._listeners:
+            self.ports[listener.name] = await listener.open(host, port)
             on_listening(listener.name, f"ws://{shown}:{self.ports[listener.name]}")
         self._watcher = asyncio.create_task(self._watch_registry())
         limit = file_limit() or 0
@@ -163,8 +188,9 @@ class Daemon:
                 places=self._places(),
                 problem=self._problem,
             ),
+            reception=self._gateway_reception,
         )
-        self._gateway = Gateway(gateway)
+        self._gateway = Gateway(gateway, max_message=self.settings.max_message_bytes)
         host = self.settings.host
         self.ports["http"] = await self._gateway.open(host, self.settings.http_port)
         on_listening("http", f"http://{f'[{host}]' if ':' in host else host}:{self.ports['http']}")
@@ -183,14 +209,18 @@ class Daemon:
     async def close(self) -> None:
         """Stop: refuse new connections, finalise what is being said, tell the finals, end the workers."""
         self.is_draining = True
-        for listener in self._listeners:
+        for listener, _ in self._listeners:
             listener.drain()
+        self._gateway_reception.drain()
         try:
             async with asyncio.timeout(self.settings.drain_s):
                 await self.runner.finish()
         except TimeoutError:
             log.error("Not every final could be told in time.", sessions=self.runner.session_count)
-        await asyncio.gather(*(listener.close(1012, "the daemon restarts") for listener in self._listeners))
+        goodbye = (1012, "the daemon restarts")
+        await asyncio.gather(
+            self._gateway_reception.close(*goodbye), *(listener.close(*goodbye) for listener, _ in self._listeners)
+        )
         if self._watcher is not None:
             self._watcher.cancel()
         await self.control.close()

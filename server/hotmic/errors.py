@@ -9,6 +9,7 @@ HotmicError
 │   │                                          ├── WrongSocket   wrong_socket
 │   │                                          └── BadAudio      bad_audio
 │   ├── TooLarge              too_large        (1009)
+│   ├── NotFound              not_found
 │   ├── UnknownModel          unknown_model
 │   ├── NotAuthorized         not_authorized   (1008)
 │   ├── RateLimited           rate_limited     ├── QuotaReached  rate_limited   (1013)
@@ -98,6 +99,12 @@ class TooLarge(PeerError):
 
     code = "too_large"
     close_code = 1009
+
+
+class NotFound(PeerError):
+    """A path where nothing is."""
+
+    code = "not_found"
 
 
 class UnknownModel(PeerError):

@@ -13,6 +13,7 @@ from hotmic.errors import EngineFailed, PeerError
 from hotmic.events import ErrorRaised, Event, FinalTranscribed, RecordingStopped
 from hotmic.metrics import Metrics
 from hotmic.net.hub import Hub
+from hotmic.net.presence import Owner
 from hotmic.values import SAMPLE_RATE, LoadProgress
 
 
@@ -76,7 +77,7 @@ class Transcriber:
         length = await asyncio.to_thread(duration, path)
         ear = _Ear(path.name)
         self._hub.join(ear)
-        session = self._runner.open_session(ear.channel, session_options(self._settings), owner=_raise)
+        session = self._runner.open_session(ear.channel, session_options(self._settings), owner=Owner(hear=_raise))
         try:
             chunks = decode(path)
             done = 0.0

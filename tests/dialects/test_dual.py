@@ -123,7 +123,7 @@ FINAL = e.FinalTranscribed(
 
 
 def test_a_final_looks_as_clients_of_the_original_expect() -> None:
-    body = json.loads(AudioDialect().encode(FINAL, timestamp=NOW) or "")
+    body = json.loads(AudioDialect().encode(FINAL, timestamp=NOW)[0])
     original = {"type", "text", "duration", "processing_time", "speed_ratio", "model", "timestamp", "is_final"}
     assert original <= body.keys()
     assert (body["duration"], body["processing_time"], body["speed_ratio"], body["is_final"]) == (1.0, 0.1, 10.0, True)
@@ -133,7 +133,7 @@ def test_a_final_looks_as_clients_of_the_original_expect() -> None:
 
 def test_alternatives_are_told_where_there_are_some() -> None:
     final = msgspec.structs.replace(FINAL, alternatives=("hallo", "yellow"))
-    body = json.loads(ControlDialect().encode(final, timestamp=NOW) or "")
+    body = json.loads(ControlDialect().encode(final, timestamp=NOW)[0])
     assert body["alternatives"] == ["hallo", "yellow"]
 
 
@@ -141,7 +141,7 @@ def test_a_plain_audio_client_hears_transcripts_and_errors_alone() -> None:
     audio = AudioDialect()
     session = {"session_id": "s", "channel": "default"}
     quiet = [e.SpeechStarted(**session, segment_id="s-1", start=0.0), e.RecordingStarted(**session)]
-    assert [audio.encode(event, timestamp=NOW) for event in quiet] == [None, None]
+    assert [audio.encode(event, timestamp=NOW) for event in quiet] == [(), ()]
     assert audio.encode(e.RecordingStarted(**session, is_controlled=True), timestamp=NOW)
     assert audio.encode(FINAL, timestamp=NOW)
     audio.parse('{"type":"configure"}')

@@ -13,6 +13,7 @@ from websockets.frames import Opcode
 
 from hotmic.engines import echo
 from hotmic.net.listener import Listener
+from hotmic.net.reception import Reception
 from hotmic.net.throttle import Rates
 from net_support import House
 
@@ -24,7 +25,10 @@ INTERVAL, PATIENCE = 0.1, 0.35
 @asynccontextmanager
 async def listening(house: House) -> AsyncIterator[str]:
     """Open the audio port with short times."""
-    listener = Listener("audio", house.services, max_message=1 << 20, ping_interval=INTERVAL, ping_timeout=PATIENCE)
+    reception = Reception("audio", house.services, {"/": "audio"})
+    listener = Listener(
+        reception, setting="audio_port", max_message=1 << 20, ping_interval=INTERVAL, ping_timeout=PATIENCE
+    )
     port = await listener.open("127.0.0.1", 0)
     try:
         yield f"ws://127.0.0.1:{port}/?channel=c"

@@ -10,6 +10,7 @@ from hotmic.commands import EndAudio, SessionOptions
 from hotmic.engines import echo
 from hotmic.errors import ModelUnavailable, Superseded
 from hotmic.events import ErrorRaised, Event, FinalTranscribed
+from hotmic.net.presence import Owner
 from hotmic.net.runner import Runner
 from hotmic.values import SAMPLE_RATE, Capabilities, LoadProgress
 from net_support import EchoPool, FakePeer, House, build
@@ -58,7 +59,7 @@ def test_a_session_changes_its_model_in_mid_word_and_loses_nothing() -> None:
         pool, ear = EchoPool(), Ear()
         runner, hub = build(pool)
         hub.join(ear)
-        one, other = (runner.open_session("c", SessionOptions(), owner=ear.heard.append) for _ in range(2))
+        one, other = (runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append)) for _ in range(2))
         choosing = asyncio.create_task(choose(runner, one, "mine"))
         await utter(runner, one, 0, 8)
         await choosing
@@ -86,7 +87,7 @@ def test_a_session_that_begins_with_a_model_waits_for_it() -> None:
         pool.load_s = 5.0
         runner, hub = build(pool)
         hub.join(ear)
-        session = runner.open_session("c", SessionOptions(model="mine"), owner=ear.heard.append)
+        session = runner.open_session("c", SessionOptions(model="mine"), owner=Owner(hear=ear.heard.append))
         await utter(runner, session, 0, 20)
         assert ear.finals == []
         await asyncio.sleep(4)
@@ -104,7 +105,7 @@ def test_a_session_whose_first_model_fails_is_told_and_heard_by_the_current_one(
         pool.broken.add("mine")
         runner, hub = build(pool)
         hub.join(ear)
-        session = runner.open_session("c", SessionOptions(model="mine"), owner=ear.heard.append)
+        session = runner.open_session("c", SessionOptions(model="mine"), owner=Owner(hear=ear.heard.append))
         await utter(runner, session, 0, 20)
         errors = [event for event in ear.heard if isinstance(event, ErrorRaised)]
         assert [(e.code, e.model_id, e.session_id) for e in errors] == [("model_unavailable", "mine", session)]
@@ -124,7 +125,7 @@ def test_a_session_that_ends_while_its_model_loads_holds_nothing() -> None:
         pool = EchoPool()
         runner, _ = build(pool)
         for options in (SessionOptions(model="mine"), SessionOptions()):
-            session = runner.open_session("c", options, owner=lambda _: None)
+            session = runner.open_session("c", options, owner=Owner(hear=lambda _: None))
             choosing = asyncio.create_task(choose(runner, session, "yours"))
             await asyncio.sleep(0.1)
             runner.close_session(session)
@@ -142,7 +143,7 @@ def test_the_last_choice_of_a_session_wins_and_names_that_are_used_again_are_oth
         pool = EchoPool()
         pool.load_s = 10.0
         runner, _ = build(pool)
-        session = runner.open_session("c", SessionOptions(model="first"), owner=lambda _: None, name="desk")
+        session = runner.open_session("c", SessionOptions(model="first"), owner=Owner(hear=lambda _: None), name="desk")
         slow = asyncio.create_task(choose(runner, session, "slow"))
         await asyncio.sleep(1)
         await choose(runner, session, "")
@@ -152,7 +153,7 @@ def test_the_last_choice_of_a_session_wins_and_names_that_are_used_again_are_oth
         slow = asyncio.create_task(choose(runner, session, "slow"))
         await asyncio.sleep(1)
         runner.close_session(session)
-        again = runner.open_session("other", SessionOptions(), owner=lambda _: None, name="desk")
+        again = runner.open_session("other", SessionOptions(), owner=Owner(hear=lambda _: None), name="desk")
         with pytest.raises(Superseded):
             await slow
         assert (again, runner.choices.of(again), pool.acquired) == ("desk", "", [])
@@ -167,7 +168,7 @@ def test_a_daemon_that_stops_does_not_wait_for_models() -> None:
         pool.load_s = 600.0
         runner, hub = build(pool)
         hub.join(ear)
-        session = runner.open_session("c", SessionOptions(model="slow"), owner=lambda _: None)
+        session = runner.open_session("c", SessionOptions(model="slow"), owner=Owner(hear=lambda _: None))
         await talk(runner, session, 0, 20)
         async with asyncio.timeout(10):
             await runner.finish()
@@ -181,7 +182,7 @@ def test_a_session_learns_that_its_model_can_do_other_things_now() -> None:
     async def main() -> None:
         pool = EchoPool()
         runner, _ = build(pool)
-        session = runner.open_session("c", SessionOptions(), owner=lambda _: None)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=lambda _: None))
         pool.capabilities = lambda _: Capabilities(max_window=5.0, batches_in_flight=2)  # type: ignore[method-assign]
         runner.receive_pool_change()
         assert runner._sessions[session]._planner.max_window == 5 * SAMPLE_RATE
@@ -196,7 +197,7 @@ def test_a_session_that_fails_takes_no_other_with_it() -> None:
         pool, ear = EchoPool(), Ear()
         runner, hub = build(pool)
         hub.join(ear)
-        bad, *good = (runner.open_session("c", SessionOptions(), owner=lambda _: None) for _ in range(4))
+        bad, *good = (runner.open_session("c", SessionOptions(), owner=Owner(hear=lambda _: None)) for _ in range(4))
 
         def fail(result: object, *, now: float) -> None:
             raise RuntimeError("our own mistake")

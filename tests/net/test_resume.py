@@ -12,6 +12,7 @@ from hotmic.engines import echo
 from hotmic.errors import Overloaded, SessionGone
 from hotmic.events import Acknowledged, ErrorRaised, Event, FinalTranscribed, RecordingStopped
 from hotmic.net.hub import Hub
+from hotmic.net.presence import Owner
 from hotmic.net.runner import Runner
 from net_support import EchoPool, build
 
@@ -55,7 +56,7 @@ class Client:
     def begin(self, runner: Runner, hub: Hub) -> None:
         hub.join(self)
         self._session = runner.open_session(
-            self.channel, SessionOptions(), owner=self.hear, on_lost=self._lose, tenant=self._tenant
+            self.channel, SessionOptions(), owner=Owner(hear=self.hear, lose=self._lose), tenant=self._tenant
         )
 
     def _lose(self) -> None:
@@ -67,8 +68,8 @@ class Client:
 
     def resume(self, runner: Runner, hub: Hub) -> None:
         hub.join(self)
-        owner, on_lost = self.hear, self._lose
-        _, due = runner.resume_session(self._session, owner=owner, on_lost=on_lost, tenant=self._tenant)
+        owner = Owner(hear=self.hear, lose=self._lose)
+        due = runner.resume_session(self._session, owner=owner, tenant=self._tenant).next_seq
         hub.catch_up(self, after=self.heard[-1].event_id if self.heard else 0)
         assert self._unsettled or due is not None
         self.repeat()
@@ -234,10 +235,10 @@ def test_a_gap_is_refused_until_it_is_filled() -> None:
 def test_a_session_without_numbers_ends_with_its_connection() -> None:
     async def main() -> None:
         runner, _ = build(EchoPool())
-        session = runner.open_session("c", SessionOptions(), owner=lambda _: None)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=lambda _: None))
         runner.receive_audio(session, echo.chunk(0).tobytes(), encoding="pcm16", sample_rate=None)
         with pytest.raises(SessionGone):
-            runner.resume_session(session, owner=lambda _: None, on_lost=lambda: None, tenant="")
+            runner.resume_session(session, owner=Owner(hear=lambda _: None), tenant="")
         runner.leave_session(session)
         await asyncio.sleep(1)
         assert runner.session_count == 0

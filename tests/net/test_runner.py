@@ -10,6 +10,7 @@ from hotmic.engines import echo
 from hotmic.errors import Overloaded, ShuttingDown
 from hotmic.events import ErrorRaised, Event, FinalTranscribed
 from hotmic.metrics import Metrics
+from hotmic.net.presence import Owner
 from hotmic.net.runner import Runner
 from net_support import EchoPool, build, overload
 
@@ -43,7 +44,9 @@ def test_twenty_speakers_hear_their_own_words_exactly() -> None:
         ears = [Ear(f"c{i}") for i in range(20)]
         for ear in ears:
             hub.join(ear)
-        sessions = [runner.open_session(ear.channel, SessionOptions(), owner=ear.heard.append) for ear in ears]
+        sessions = [
+            runner.open_session(ear.channel, SessionOptions(), owner=Owner(hear=ear.heard.append)) for ear in ears
+        ]
         await asyncio.gather(*(talk(runner, s, i, 30) for i, s in enumerate(sessions)))
         for session in sessions:
             runner.receive_command(session, EndAudio())
@@ -61,7 +64,7 @@ def test_silence_on_the_wire_is_an_endpoint_without_any_more_audio() -> None:
         runner, hub = build(EchoPool())
         ear = Ear("c")
         hub.join(ear)
-        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
         await talk(runner, session, 0, 10)
         await asyncio.sleep(0.5)
         assert not ear.numbers
@@ -76,7 +79,7 @@ def test_a_daemon_that_was_held_up_takes_unread_audio_for_no_silence() -> None:
         runner, hub = build(EchoPool())
         ear = Ear("c")
         hub.join(ear)
-        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
         await talk(runner, session, 0, 15)
         loop = asyncio.get_running_loop()
         assert isinstance(loop, virtual_time.VirtualTimeLoop)
@@ -96,7 +99,7 @@ def test_a_failed_batch_fails_its_segments_and_nothing_else() -> None:
         runner, hub = build(pool)
         ear = Ear("c")
         hub.join(ear)
-        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
         pool.fails = True
         await talk(runner, session, 0, 10)
         await asyncio.sleep(2)
@@ -118,7 +121,7 @@ def test_finals_that_change_stable_words_are_counted(changes: bool) -> None:
         runner, hub = build(pool, metrics)
         ear = Ear("c")
         hub.join(ear)
-        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
         await talk(runner, session, 0, 30)
         await asyncio.sleep(2)
         assert [e.revised for e in ear.heard if isinstance(e, FinalTranscribed)] == [changes]
@@ -134,7 +137,7 @@ def test_without_a_model_audio_waits_for_one() -> None:
         runner, hub = build(pool)
         ear = Ear("c")
         hub.join(ear)
-        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
         await talk(runner, session, 0, 10)
         await asyncio.sleep(5)
         assert not ear.numbers
@@ -151,8 +154,8 @@ def test_a_wished_name_never_gives_somebody_elses_session() -> None:
         runner, hub = build(EchoPool())
         ear = Ear("c")
         hub.join(ear)
-        wished = runner.open_session("c", SessionOptions(), owner=ear.heard.append, name="s-2")
-        others = [runner.open_session("d", SessionOptions(), owner=ear.heard.append) for _ in range(3)]
+        wished = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append), name="s-2")
+        others = [runner.open_session("d", SessionOptions(), owner=Owner(hear=ear.heard.append)) for _ in range(3)]
         assert len({wished, *others}) == 4
         await talk(runner, wished, 7, 10)
         await asyncio.sleep(2)
@@ -167,7 +170,7 @@ def test_segments_of_a_daemon_that_was_started_again_have_names_of_their_own() -
         ear = Ear("c")
         hub.join(ear)
         for name in ("mine", ""):
-            session_id = runner.open_session("c", SessionOptions(), owner=ear.heard.append, name=name)
+            session_id = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append), name=name)
             await talk(runner, session_id, 1, 10)
             await asyncio.sleep(2)
         return {event.segment_id for event in ear.heard if isinstance(event, FinalTranscribed)}
@@ -183,11 +186,11 @@ def test_a_name_that_comes_back_is_another_session() -> None:
         ear = Ear("c")
         hub.join(ear)
         for speaker in range(2):
-            session = runner.open_session("c", SessionOptions(), owner=ear.heard.append, name="mic")
+            session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append), name="mic")
             await talk(runner, session, speaker, 5)
             runner.close_session(session)
             await asyncio.sleep(0.3)
-        last = runner.open_session("c", SessionOptions(), owner=ear.heard.append, name="mic")
+        last = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append), name="mic")
         await asyncio.sleep(5)
         await talk(runner, last, 2, 5)
         await asyncio.sleep(2)
@@ -203,7 +206,7 @@ def test_a_departed_speaker_is_nobody_to_start_or_stop() -> None:
         runner, hub = build(EchoPool(delay=2.0))
         ear = Ear("c")
         hub.join(ear)
-        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
         await talk(runner, session, 0, 10)
         runner.close_session(session)
         assert runner.session_count == 1, "its final is still to come"
@@ -220,7 +223,7 @@ def test_a_speaker_that_never_stops_does_not_hold_up_the_end() -> None:
         runner, hub = build(EchoPool())
         ear = Ear("c")
         hub.join(ear)
-        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
         talking = asyncio.create_task(talk(runner, session, 0, 1000))
         await asyncio.sleep(1.05)
         await asyncio.wait_for(runner.finish(), 5)
@@ -228,7 +231,7 @@ def test_a_speaker_that_never_stops_does_not_hold_up_the_end() -> None:
         with pytest.raises(ShuttingDown):
             await talking
         with pytest.raises(ShuttingDown):
-            runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+            runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
 
     virtual_time.run(main())
 
@@ -240,7 +243,7 @@ def test_waiting_for_room_is_no_silence_on_the_wire() -> None:
         runner, hub = build(EchoPool(delay=delay))
         ear = Ear("c")
         hub.join(ear)
-        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
         for number in range(900):
             await runner.has_room(session, 0.1)
             runner.receive_audio(session, echo.chunk(number).tobytes(), encoding="pcm16", sample_rate=None)
@@ -255,7 +258,7 @@ def test_waiting_for_room_is_no_silence_on_the_wire() -> None:
 def test_room_is_counted_at_the_rate_of_the_session() -> None:
     async def main() -> None:
         runner, _ = build(EchoPool())
-        session = runner.open_session("c", SessionOptions(sample_rate=8000), owner=lambda _: None)
+        session = runner.open_session("c", SessionOptions(sample_rate=8000), owner=Owner(hear=lambda _: None))
         assert runner.seconds_of(session, bytes(16_000), encoding="pcm16", sample_rate=None) == 1.0
         assert runner.seconds_of(session, bytes(16_000), encoding="float32", sample_rate=4000) == 1.0
 
@@ -267,7 +270,7 @@ def test_stop_returns_after_the_last_final() -> None:
         runner, hub = build(EchoPool(delay=3.0))
         ear = Ear("c")
         hub.join(ear)
-        sessions = [runner.open_session("c", SessionOptions(), owner=ear.heard.append) for _ in range(2)]
+        sessions = [runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append)) for _ in range(2)]
         await asyncio.gather(*(talk(runner, s, i, 10) for i, s in enumerate(sessions)))
         await runner.stop(sessions, StopRecording())
         assert sorted(ear.numbers) == [*range(10), *(echo.SPEAKER_STRIDE + n for n in range(10))]
@@ -279,7 +282,7 @@ def test_stop_returns_after_the_last_final() -> None:
 def test_no_speech_is_in_the_status_until_somebody_speaks() -> None:
     async def main() -> None:
         runner, _ = build(EchoPool())
-        session = runner.open_session("c", SessionOptions(), owner=lambda _: None)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=lambda _: None))
         for _ in range(12):
             runner.receive_audio(session, bytes(32_000), encoding="pcm16", sample_rate=None)
         assert list(runner.warnings) == ["no_speech"]
@@ -294,7 +297,7 @@ def test_slow_processing_is_warned_about_once() -> None:
         runner, hub = build(EchoPool(delay=1.5))
         ear = Ear("c")
         hub.join(ear)
-        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
         await talk(runner, session, 0, 100)
         assert list(runner.warnings) == ["slow"]
 
@@ -306,18 +309,18 @@ def test_a_speaker_over_the_measured_capacity_is_refused_and_the_others_go_on() 
         runner, hub = build(EchoPool())
         ear = Ear("c")
         hub.join(ear)
-        session = runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
         await talk(runner, session, 0, 10)
         overload(runner, now=asyncio.get_running_loop().time())
         with pytest.raises(Overloaded) as refused:
-            runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+            runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
         assert refused.value.retry_after_ms is not None
         assert refused.value.retry_after_ms >= 5000
         assert runner.session_count == 1
         await asyncio.sleep(2)
         assert ear.numbers == list(range(10))
         await asyncio.sleep(120)
-        runner.open_session("c", SessionOptions(), owner=ear.heard.append)
+        runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
 
     virtual_time.run(main())
 
@@ -327,9 +330,9 @@ def test_sixty_speakers_at_once_are_let_in() -> None:
         runner, hub = build(EchoPool(delay=0.04))
         ear = Ear("c")
         hub.join(ear)
-        sessions = [runner.open_session("c", SessionOptions(), owner=ear.heard.append) for _ in range(30)]
+        sessions = [runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append)) for _ in range(30)]
         await asyncio.gather(*(talk(runner, s, i, 30) for i, s in enumerate(sessions)))
-        sessions += [runner.open_session("c", SessionOptions(), owner=ear.heard.append) for _ in range(30)]
+        sessions += [runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append)) for _ in range(30)]
         await asyncio.gather(*(talk(runner, s, i, 30) for i, s in enumerate(sessions)))
         await runner.finish()
         assert len(ear.numbers) == 30 * 30 + 60 * 30
@@ -345,7 +348,7 @@ def test_jobs_carry_the_tenant_of_their_session() -> None:
         receive = runner.dispatcher.scheduler().receive_job
         runner.dispatcher.scheduler().receive_job = lambda job, *, now: (seen.add(job.tenant), receive(job, now=now))[1]  # type: ignore[method-assign]
         for tenant in ("token:a", "token:b"):
-            session = runner.open_session("c", SessionOptions(), owner=lambda _: None, tenant=tenant)
+            session = runner.open_session("c", SessionOptions(), owner=Owner(hear=lambda _: None), tenant=tenant)
             await talk(runner, session, 0, 10)
         await asyncio.sleep(2)
         assert seen == {"token:a", "token:b"}
@@ -358,7 +361,7 @@ def test_another_model_is_measured_anew_and_the_same_one_is_not() -> None:
         pool = EchoPool()
         runner, _ = build(pool)
         runner.receive_pool_change()
-        session = runner.open_session("c", SessionOptions(), owner=lambda _: None)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=lambda _: None))
         await talk(runner, session, 0, 20)
         await asyncio.sleep(2)
         costs = runner.dispatcher.scheduler().capacity.costs
@@ -381,7 +384,7 @@ def test_a_failed_batch_teaches_no_cost() -> None:
         pool = EchoPool()
         pool.fails = True
         runner, _ = build(pool)
-        session = runner.open_session("c", SessionOptions(), owner=lambda _: None)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=lambda _: None))
         await talk(runner, session, 0, 10)
         await asyncio.sleep(2)
         assert runner.dispatcher.scheduler().capacity.costs["final"].count == 0

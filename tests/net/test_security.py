@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from hotmic.errors import ConfigError, NotAuthorized
-from hotmic.net.security import Access, Grant, Tokens
+from hotmic.net.security import Access, Credentials, Grant, Tokens
 
 TOKEN = "correct-horse-battery-staple"
 
@@ -74,15 +74,15 @@ def test_allow_lists_and_null_origin(tmp_path: Path) -> None:
 
 def test_tokens_grant_their_scopes(tmp_path: Path) -> None:
     access = Access(host="0.0.0.0", tokens=tokens(tmp_path))
-    assert access.grant(f"Bearer {TOKEN}") == Grant(name="alice")
-    assert access.grant(None) is None, "it may still come as a message"
+    assert access.grant(Credentials(authorization=f"Bearer {TOKEN}")) == Grant(name="alice")
+    assert access.grant(Credentials()) is None, "it may still come as a message"
     bob = access.grant_token("0123456789abcdef")
     bob.require("listen")
     with pytest.raises(NotAuthorized, match="speak"):
         bob.require("speak")
     for wrong in ("Bearer nope", "Basic abc", "Bearer"):
         with pytest.raises(NotAuthorized):
-            access.grant(wrong)
+            access.grant(Credentials(authorization=wrong))
 
 
 def test_without_tokens_credentials_are_ignored() -> None:

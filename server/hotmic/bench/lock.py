@@ -37,9 +37,10 @@ from hotmic.config.settings import load_settings
 from hotmic.dialects.audio import AudioDialect
 from hotmic.dialects.control import ControlDialect
 from hotmic.dialects.dialect import Dialect, Frame
+from hotmic.dialects.wish import parse_target
 from hotmic.errors import BadAudio, BadMessage, HotmicError
+from hotmic.net.connection import COMMON_CHANNEL
 from hotmic.net.hub import Hub, wall_clock
-from hotmic.net.listener import parse_target
 from hotmic.values import SAMPLE_RATE, Samples, Word
 
 WIRE_SILENCE = 1.0
@@ -58,7 +59,12 @@ class Client:
     def __init__(self, socket: ServerConnection, server: "LockServer", dialect: Dialect) -> None:
         assert socket.request is not None
         wish = parse_target(socket.request.path)
-        self.channel, self._socket, self._server, self._dialect = wish.channel, socket, server, dialect
+        self.channel, self._socket, self._server, self._dialect = (
+            wish.channel or COMMON_CHANNEL,
+            socket,
+            server,
+            dialect,
+        )
         self._session_id = wish.session or f"lock-{next(server.numbers)}"
         self._outbox: asyncio.Queue[Frame] = asyncio.Queue()
         self._stream: Stream | None = None
@@ -70,8 +76,7 @@ class Client:
 
     def hear(self, event: e.Event, *, timestamp: str, key: str = "") -> None:
         """Take an event of the channel."""
-        frame = self._dialect.encode(event, timestamp=timestamp)
-        if frame is not None:
+        for frame in self._dialect.encode(event, timestamp=timestamp):
             self._outbox.put_nowait(frame)
 
     async def run(self) -> None:

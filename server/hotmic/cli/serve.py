@@ -33,6 +33,9 @@ def serve(
     control_port: Annotated[int | None, typer.Option(help="Control WebSocket; 0 picks a free port.")] = None,
     audio_port: Annotated[int | None, typer.Option(help="Audio WebSocket; 0 picks a free port.")] = None,
     http_port: Annotated[int | None, typer.Option(help="Page, health and metrics; 0 picks a free port.")] = None,
+    listen: Annotated[
+        list[str] | None, typer.Option(help="One more WebSocket port, such as 9000/ws/transcription=simul; repeatable.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cuda or cpu.")] = None,
     compute_type: Annotated[str | None, typer.Option(help="auto, int8, float16, …")] = None,
     language: Annotated[str | None, typer.Option(help="Language code; left out: the model's own.")] = None,
@@ -51,8 +54,8 @@ def serve(
 
     Prints one line per listener on stdout and 'ready' once the default model is warm; logs go to stderr.
     """
-    flags = {key: value for key, value in locals().items() if key != "config"}
-    flags["allow_null_origin"] = allow_null_origin or None
+    flags = {key: value for key, value in locals().items() if key not in ("config", "listen")}
+    flags |= {"allow_null_origin": allow_null_origin or None, "listeners": tuple(listen) if listen else None}
     try:
         settings = load_settings(config, **flags)
         configure_log(level=settings.log_level, file=settings.log_file, format=settings.log_format)

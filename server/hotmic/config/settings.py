@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     """Port of the audio WebSocket; 0 takes any free one."""
     http_port: Port = 8000
     """Port of the web page, health and metrics; 0 takes any free one."""
+    listeners: Names = ()
+    """More WebSocket ports for clients of other servers, such as `9000/ws/transcription=simul`: port, path, dialect."""
     models: Path | None = None
     """The models.yaml to use; by default the one in the working directory, else the one that comes with hotmic."""
     model: str | None = None
@@ -174,7 +176,7 @@ class Settings(BaseSettings):
     drain_s: float = Field(default=25, ge=0, le=600)
     """Time for open speech to be finished when the daemon is told to stop."""
 
-    @field_validator("allowed_origins", "allowed_hosts", mode="before")
+    @field_validator("listeners", "allowed_origins", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

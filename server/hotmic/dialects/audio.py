@@ -6,7 +6,7 @@ from hotmic import commands as c
 from hotmic import events as e
 from hotmic.dialects import message as m
 from hotmic.dialects.control import shared_command
-from hotmic.dialects.dialect import Frame
+from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import Codec, dump
 
 _codec = Codec(m.AUDIO_MESSAGES, m.CONTROL_MESSAGES)
@@ -14,7 +14,7 @@ _codec = Codec(m.AUDIO_MESSAGES, m.CONTROL_MESSAGES)
 _ALWAYS = (e.PartialTranscribed, e.FinalTranscribed, e.ErrorRaised)
 
 
-class AudioDialect:
+class AudioDialect(Dialect):
     """Audio in, transcripts out.
 
     A client that never sent ``configure``, ``subscribe``, ``resume`` or a numbered chunk gets transcripts and errors
@@ -26,7 +26,7 @@ class AudioDialect:
     """
 
     name = "audio"
-    is_speaker = True
+    is_private = False
 
     def __init__(self, *, sample_rate: int | None = None) -> None:
         self._sample_rate = sample_rate
@@ -54,10 +54,10 @@ class AudioDialect:
                 self._opted_in = True
         return (shared_command(message),)
 
-    def encode(self, event: e.Event, *, timestamp: str) -> Frame | None:
-        """Turn an event into a text frame, or ``None`` if this client did not ask for its kind."""
+    def encode(self, event: e.Event, *, timestamp: str) -> Sequence[Frame]:
+        """Turn an event into a text frame, or none if this client did not ask for its kind."""
         if self._opted_in or isinstance(event, _ALWAYS) or not isinstance(event, e.SessionEvent | e.WarningRaised):
             return dump(event, timestamp=timestamp)
         if isinstance(event, e.RecordingStarted | e.RecordingStopped) and event.is_controlled:
             return dump(event, timestamp=timestamp)
-        return None
+        return ()

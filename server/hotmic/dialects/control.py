@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from hotmic import commands as c
 from hotmic.dialects import message as m
-from hotmic.dialects.dialect import Frame
+from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import Codec, dump, options
 from hotmic.errors import WrongSocket
 from hotmic.events import Event
@@ -12,11 +12,13 @@ from hotmic.events import Event
 _codec = Codec(m.CONTROL_MESSAGES, m.AUDIO_MESSAGES)
 
 
-class ControlDialect:
+class ControlDialect(Dialect):
     """Models, recording and status; hears everything its channel says."""
 
     name = "control"
     is_speaker = False
+    is_greeted = True
+    is_private = False
 
     def parse(self, frame: Frame) -> Sequence[c.Command]:
         """Turn a text frame into a command.
@@ -29,7 +31,7 @@ class ControlDialect:
         message = _codec.decode(frame)
         return (self._command(message),)
 
-    def encode(self, event: Event, *, timestamp: str) -> Frame | None:
+    def encode(self, event: Event, *, timestamp: str) -> Sequence[Frame]:
         """Turn an event into a text frame."""
         return dump(event, timestamp=timestamp)
 

@@ -1,20 +1,39 @@
 """What every wire protocol looks like to the rest of the daemon: a pure adapter between frames and our words."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar
 
-from hotmic.commands import Command
+from hotmic.commands import Command, SessionOptions
+from hotmic.dialects.wish import Wish
+from hotmic.errors import HotmicError
 from hotmic.events import Event
 
 Frame = str | bytes
 
 
-class Dialect(Protocol):
-    """One wire protocol, one instance per connection."""
+class Dialect:
+    """One wire protocol, one instance per connection.
 
-    name: str
-    is_speaker: bool
-    """Whether its connections bring audio."""
+    The attributes are what most protocols need; each says what it has otherwise.
+    """
+
+    name: ClassVar[str]
+    is_speaker: bool = True
+    """Whether this connection brings audio."""
+    is_greeted: bool = False
+    """Whether a new connection hears ``Connected`` first."""
+    is_private: bool = True
+    """Whether it hears its own session alone, in a channel of its own unless its URL names one."""
+    keeps_session: bool = False
+    """Whether its session waits for a connection that comes back under the same name, also without numbered chunks."""
+    is_appended: bool = False
+    """Whether its clients append every text they get: then none may be replaced by a newer one on its way."""
+    options: SessionOptions = SessionOptions()
+    """What its sessions start with, before anything the client says."""
+
+    def session_name(self, wish: Wish) -> str:
+        """Return the name its session should have, empty for any."""
+        return wish.session
 
     def parse(self, frame: Frame) -> Sequence[Command]:
         """Turn a frame into commands.
@@ -22,11 +41,21 @@ class Dialect(Protocol):
         Raises:
             PeerError: The frame is no message of this dialect.
         """
+        raise NotImplementedError
 
-    def encode(self, event: Event, *, timestamp: str) -> Frame | None:
-        """Turn an event into a frame, or ``None`` where this client does not want it.
+    def encode(self, event: Event, *, timestamp: str) -> Sequence[Frame]:
+        """Turn an event into frames, none where this client does not want it.
 
         Args:
             event: What happened.
             timestamp: Wall-clock time in ISO 8601, UTC.
         """
+        raise NotImplementedError
+
+    def frames_to_send(self, *, timestamp: str) -> Sequence[Frame]:
+        """Drain what answers the frame that was just carried out and is no event of the daemon."""
+        return ()
+
+    def close_code(self, error: HotmicError) -> int | None:
+        """Return the code to close with after an error of this client; ``None`` lets the connection go on."""
+        return error.close_code

@@ -100,14 +100,14 @@ def options(fields: m.ConfigFields | None) -> c.SessionOptions:
     )
 
 
-def dump(event: e.Event, *, timestamp: str) -> bytes | None:
-    """Return an event as a JSON frame, ``None`` where the protocol has no word for it."""
+def dump(event: e.Event, *, timestamp: str) -> tuple[bytes, ...]:
+    """Return an event as a JSON frame, none where the protocol has no word for it."""
     body = encode(event, timestamp)
     if body is None:
-        return None
+        return ()
     if event.request_id is not None:
         body["request_id"] = event.request_id
-    return _encoder.encode(body)
+    return (_encoder.encode(body),)
 
 
 def _words(words: tuple[Word, ...]) -> list[Json]:

@@ -1,6 +1,7 @@
 """One client, from its first frame to its last; the same for every dialect and socket library."""
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -14,17 +15,21 @@ from hotmic import events as e
 from hotmic.audio.pcm import parse
 from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import request_id
-from hotmic.errors import BadField, HotmicError, NotAuthorized, QuotaReached, RateLimited
+from hotmic.errors import BadField, HotmicError, NotAuthorized, QuotaReached, RateLimited, SessionGone
 from hotmic.metrics import Metrics
 from hotmic.net.control import Control, configured, failure, merge
 from hotmic.net.hub import Hub, wall_clock
 from hotmic.net.limit import Quota
 from hotmic.net.outbox import Outbox
+from hotmic.net.presence import Owner
 from hotmic.net.roster import ClientReport, Roster
 from hotmic.net.runner import Runner
 from hotmic.net.security import Access, Grant
 from hotmic.net.throttle import Rates, Throttle
+from hotmic.session.session import Session
 
+COMMON_CHANNEL = "default"
+"""Where clients of the dual-socket protocol meet that name no channel."""
 FIRST_MESSAGE = 10.0
 """Seconds a client has to present its token as a message."""
 MAX_NUMBERED = 131_072
@@ -102,14 +107,23 @@ class Connection:
         dialect: Its language.
         services: The daemon.
         grant: What its token allows; ``None`` while the token must still come as a message.
-        channel: What it hears.
+        channel: What it hears, where it named a channel.
         session: The session name it wishes for.
     """
 
     def __init__(
-        self, peer: Peer, dialect: Dialect, services: Services, *, grant: Grant | None, channel: str, session: str = ""
+        self,
+        peer: Peer,
+        dialect: Dialect,
+        services: Services,
+        *,
+        grant: Grant | None,
+        channel: str = "",
+        session: str = "",
     ) -> None:
-        self.channel, self.grant = channel, grant
+        self.grant = grant
+        self._has_named_channel = bool(channel)
+        self.channel = channel or (_own_channel(dialect) if dialect.is_private else COMMON_CHANNEL)
         self._peer, self._dialect, self._services = peer, dialect, services
         self._session_name = session
         self._session_id: str | None = None
@@ -155,9 +169,12 @@ class Connection:
 
     def hear(self, event: e.Event, *, timestamp: str, key: str = "") -> None:
         """Take an event of the channel; a client that does not read is cut."""
-        private = isinstance(event, e.SessionEvent | e.WarningRaised | e.ErrorRaised)
-        if self.grant is None or (private and "listen" not in self.grant.scopes):
+        if self.grant is None:
             return
+        if isinstance(event, e.SessionEvent | e.WarningRaised | e.ErrorRaised):
+            is_foreign = self._dialect.is_private and event.session_id != self._session_id
+            if is_foreign or "listen" not in self.grant.scopes:
+                return
         self._put(event, timestamp, key)
 
     def answer(self, event: e.Event) -> None:
@@ -198,8 +215,8 @@ class Connection:
         client_id = services.roster.join(self)
         services.metrics.connections.labels(self._dialect.name).inc()
         services.hub.join(self)
-        if not self.is_speaker and self.grant is not None:
-            self.answer(services.control.greeting())
+        if self.grant is not None:
+            self._greet()
         tasks = [asyncio.create_task(work()) for work in (self._read, self._write, self._cut.wait)]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -253,12 +270,16 @@ class Connection:
                     await self._receive(command)
             except HotmicError as error:
                 self._refuse(error, request_id(frame) if isinstance(frame, str) else None)
+            self._send(self._dialect.frames_to_send(timestamp=wall_clock()))
             if len(self._outbox) > waiting:
                 await self._outbox.has_room()  # who asks faster than it reads the answers is not to be cut for them
 
     def _parse(self, frame: Frame) -> Sequence[c.Command]:
         try:
-            return self._dialect.parse(frame)
+            commands = self._dialect.parse(frame)
+            if self._dialect.is_private and self.channel == COMMON_CHANNEL and not self._has_named_channel:
+                self.move(_own_channel(self._dialect))
+            return commands
         except HotmicError:
             self._throttle.admit_command()  # what cannot be read counts as one
             raise
@@ -277,11 +298,16 @@ class Connection:
                 return
 
     def _put(self, event: e.Event, timestamp: str, key: str) -> None:
-        frame = self._dialect.encode(event, timestamp=timestamp)
-        if frame is None or self._is_over or self._closing is not None:
-            return
-        if not self._outbox.put(frame, key=key):
-            self._cut_slow()
+        self._send(self._dialect.encode(event, timestamp=timestamp), key="" if self._dialect.is_appended else key)
+
+    def _send(self, frames: Sequence[Frame], *, key: str = "") -> None:
+        for frame in frames:
+            if not (self._is_over or self._closing is not None or self._outbox.put(frame, key=key)):
+                self._cut_slow()
+
+    def _greet(self) -> None:
+        if self._dialect.is_greeted:
+            self.answer(self._services.control.greeting())
 
     def _cut_slow(self) -> None:
         self._services.metrics.slow_clients.inc()
@@ -293,8 +319,9 @@ class Connection:
         tell = self._log.debug if isinstance(error, RateLimited) else self._log.info  # a flood is not to fill the log
         tell("Refused.", code=error.code, reason=error.message)
         self.answer(failure(error, rid))
-        if error.close_code is not None:
-            self.close(error.close_code, error.message[:100])
+        code = self._dialect.close_code(error)
+        if code is not None:
+            self.close(code, f"{error.code}: {error.message}"[:100])
         elif self.grant is None:
             self.close(1008, "the first message must present a token")
 
@@ -354,17 +381,26 @@ class Connection:
     def _resume(self, command: c.Resume) -> None:
         if self._session_id is not None:
             raise BadField("This connection speaks already; resume before the first audio.")
-        channel, next_seq = self._services.runner.resume_session(
-            command.session_id, owner=self.answer, on_lost=self._lose_session, tenant=self._tenant
+        session = self._take_over(command.session_id)
+        assert session.next_seq is not None, "only sessions with numbered chunks are resumed by a command"
+        self.answer(
+            e.Resumed(
+                request_id=command.request_id,
+                session_id=session.session_id,
+                channel=session.channel,
+                next_seq=session.next_seq,
+            )
         )
-        self._session_id = command.session_id
-        if channel != self.channel:
-            self.move(channel)
-        resumed = e.Resumed(
-            request_id=command.request_id, session_id=command.session_id, channel=channel, next_seq=next_seq
-        )
-        self.answer(resumed)
         self._catch_up(command.last_event_id)
+
+    def _take_over(self, session_id: str) -> Session:
+        """Go on with a session that waits for its speaker."""
+        owner = Owner(hear=self.answer, lose=self._lose_session, is_awaited=self._dialect.keeps_session)
+        session = self._services.runner.resume_session(session_id, owner=owner, tenant=self._tenant)
+        self._session_id = session_id
+        if session.channel != self.channel:
+            self.move(session.channel)
+        return session
 
     def _catch_up(self, last_event_id: int | None) -> None:
         assert self.grant is not None
@@ -407,19 +443,21 @@ class Connection:
         self.grant = self._services.access.grant_token(command.token)
         self._enter()
         self.answer(e.Authenticated(request_id=command.request_id, scopes=tuple(self.grant.scopes)))
-        if first and not self.is_speaker:
-            self.answer(self._services.control.greeting())
+        if first:
+            self._greet()
 
     def _open_session(self) -> str:
+        if self._session_id is None and self._dialect.keeps_session and self._session_name:
+            with contextlib.suppress(SessionGone):  # then it is new
+                self._take_over(self._session_name)
         if self._session_id is None:
             leave = self._services.streams.enter(address=self._peer.address, token=self._token)
+            owner = Owner(hear=self.answer, lose=self._lose_session, end=leave, is_awaited=self._dialect.keeps_session)
             try:
                 self._session_id = self._services.runner.open_session(
                     self.channel,
-                    self._services.control.options_of(self.channel),
-                    owner=self.answer,
-                    on_lost=self._lose_session,
-                    on_end=leave,
+                    merge(self._services.control.options_of(self.channel), self._dialect.options),
+                    owner=owner,
                     name=self._session_name,
                     tenant=self._tenant,
                 )
@@ -436,7 +474,11 @@ class Connection:
         session_id, self._session_id = self._session_id, None
         if session_id is None:
             return
-        if said_goodbye:
+        if said_goodbye and not self._dialect.keeps_session:
             self._services.runner.close_session(session_id)
         else:
             self._services.runner.leave_session(session_id)
+
+
+def _own_channel(dialect: Dialect) -> str:
+    return f"{dialect.name}-{uuid.uuid4().hex[:16]}"

@@ -19,7 +19,10 @@ from hotmic.errors import ConfigError, HotmicError, NotAuthorized
 from hotmic.metrics import Metrics
 from hotmic.net.control import Control
 from hotmic.net.health import Health
-from hotmic.net.security import Access
+from hotmic.net.listener import PING_INTERVAL, PING_TIMEOUT
+from hotmic.net.reception import Reception
+from hotmic.net.security import Access, Credentials
+from hotmic.net.upgrade import add_sockets
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; worker-src 'self'; "
@@ -35,6 +38,7 @@ def build_gateway(
     web: Path,
     page_config: Callable[[], dict[str, Any]],
     health: Health,
+    reception: Reception,
 ) -> FastAPI:
     """Return the HTTP application.
 
@@ -45,6 +49,7 @@ def build_gateway(
         web: Folder of the page.
         page_config: Where the page finds the sockets.
         health: Looks at the daemon.
+        reception: Serves the paths that are WebSockets.
     """
     app = FastAPI(title="hotmic", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -61,6 +66,7 @@ def build_gateway(
         response.headers["Cache-Control"] = "no-cache"
         return response
 
+    add_sockets(app, reception)
     _add_health(app, health, access)
 
     @app.get("/metrics")
@@ -86,7 +92,7 @@ def _add_health(app: FastAPI, health: Health, access: Access) -> None:
     @app.get("/health/extended")
     async def extended(request: Request) -> JSONResponse:
         try:
-            grant = access.grant(request.headers.get("authorization"))
+            grant = access.grant(Credentials(authorization=request.headers.get("authorization")))
             if grant is None:
                 return _refusal("This needs a token with the scope 'control'.", 401, {"WWW-Authenticate": "Bearer"})
             grant.require("control")
@@ -121,10 +127,11 @@ class Gateway:
 
     Args:
         app: What it serves.
+        max_message: Largest WebSocket frame in bytes.
     """
 
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
+    def __init__(self, app: FastAPI, *, max_message: int) -> None:
+        self._app, self._max_message = app, max_message
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -144,7 +151,11 @@ class Gateway:
             raise ConfigError(f"http_port: cannot listen on {host}:{port}: {error.strerror}.") from error
         config = uvicorn.Config(
             self._app,
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=self._max_message,
+            ws_ping_interval=PING_INTERVAL,
+            ws_ping_timeout=PING_TIMEOUT,
+            ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
             access_log=False,

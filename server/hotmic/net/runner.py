@@ -5,12 +5,11 @@ import contextlib
 import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import structlog
 
 from hotmic.commands import Command, SessionOptions, StartRecording, StopRecording
-from hotmic.errors import HotmicError, ModelUnavailable, Overloaded, SessionGone, ShuttingDown, Superseded
+from hotmic.errors import HotmicError, ModelUnavailable, Overloaded, ShuttingDown, Superseded
 from hotmic.events import (
     Acknowledged,
     ErrorRaised,
@@ -25,6 +24,7 @@ from hotmic.metrics import Metrics
 from hotmic.net.choices import Choices
 from hotmic.net.dispatcher import CURRENT, Dispatcher
 from hotmic.net.hub import Hub
+from hotmic.net.presence import Owner, Presence
 from hotmic.scheduler.scheduler import Scheduler
 from hotmic.session.session import Session
 from hotmic.session.state import State
@@ -44,15 +44,6 @@ NO_SPEECH = "no_speech"
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    """The connection that speaks in a session."""
-
-    hear: Callable[[Event], None]
-    lose: Callable[[], None]
-    end: Callable[[], None]
-
-
 class Runner:
     """All sessions of the daemon, driven by one event loop.
 
@@ -63,7 +54,7 @@ class Runner:
         metrics: Counts.
         build_session: Makes a session from an id, a channel, options and a tenant.
         max_sessions: Most sessions at a time.
-        session_ttl: Seconds in which a speaker that numbers its chunks may come back to its session.
+        session_ttl: Seconds in which a speaker may come back to its session.
         first_number: Names of segments count from here. Taken from the clock, no restart of the daemon gives one again.
     """
 
@@ -85,10 +76,9 @@ class Runner:
         self.warnings: dict[str, str] = {}
         self._pool, self._hub, self._metrics = pool, hub, metrics
         self._build_session = build_session
-        self._max_sessions, self._session_ttl = max_sessions, session_ttl
+        self._max_sessions = max_sessions
         self._sessions: dict[str, Session] = {}
-        self._owners: dict[str, _Owner] = {}
-        self._absent: dict[str, asyncio.TimerHandle] = {}
+        self._presence = Presence(ttl=session_ttl, close=self.close_session)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._stop_waiters: list[tuple[Counter[str], asyncio.Future[None]]] = []
         self._withheld: Counter[str] = Counter()
@@ -107,9 +97,7 @@ class Runner:
         channel: str,
         options: SessionOptions,
         *,
-        owner: Callable[[Event], None],
-        on_lost: Callable[[], None] = lambda: None,
-        on_end: Callable[[], None] = lambda: None,
+        owner: Owner,
         name: str = "",
         tenant: str = "",
     ) -> str:
@@ -118,9 +106,7 @@ class Runner:
         Args:
             channel: Who hears it.
             options: What it starts with.
-            owner: Hears what concerns the speaker alone.
-            on_lost: Called when another connection resumes the session.
-            on_end: Called when the session is over and everything is told.
+            owner: Who speaks in it.
             name: The wished id.
             tenant: Whose token or address brings it; the scheduler is fair between them.
 
@@ -146,7 +132,7 @@ class Runner:
             self._number += 1
         session.label = f"{name or 's'}-{self._first_number + self._number}"
         self._sessions[session_id] = session
-        self._owners[session_id] = _Owner(owner, on_lost, on_end)
+        self._presence.enter(session_id, owner)
         scheduler.receive_session(session_id, now=self._now())
         if options.model:
             wish = self.choices.begin_with(session_id, options.model)
@@ -156,43 +142,21 @@ class Runner:
         return session_id
 
     def leave_session(self, session_id: str) -> None:
-        """The speaker's connection broke: if it numbers its chunks, the session waits for it for a while."""
+        """The speaker's connection broke: if it can come back to its session, that waits for a while."""
         session = self._sessions.get(session_id)
-        if session is None:
-            return
-        if session.next_seq is None or self._is_closing or not self._session_ttl:
+        if session is not None and (self._is_closing or not self._presence.await_return(session)):
             self.close_session(session_id)
-            return
-        session.receive_detach()
-        loop = asyncio.get_running_loop()
-        self._absent[session_id] = loop.call_later(self._session_ttl, self.close_session, session_id)
 
-    def resume_session(
-        self, session_id: str, *, owner: Callable[[Event], None], on_lost: Callable[[], None], tenant: str
-    ) -> tuple[str, int]:
-        """Give a session to another connection of the same speaker; return its channel and the chunk that is due.
-
-        A connection that still holds it loses it: the speaker knows better than we whether it is dead.
+    def resume_session(self, session_id: str, *, owner: Owner, tenant: str) -> Session:
+        """Give a session to another connection of the same speaker.
 
         Raises:
-            SessionGone: There is no such session, or not of this tenant, or its chunks are not numbered.
-            Overloaded: It was waited for in vain and its last finals are on their way: what they settle is not to be
-                said again.
+            SessionGone: See ``Presence.resume``.
+            Overloaded: See ``Presence.resume``.
         """
-        session = self._sessions.get(session_id)
-        if session is None or session.tenant != tenant or session.next_seq is None:
-            raise SessionGone("There is no such session to resume: begin a new one with what was not acknowledged.")
-        if session.state is State.CLOSED:
-            raise Overloaded("The session is being finished; come again in a moment.", retry_after_ms=500)
-        waiting = self._absent.pop(session_id, None)
-        if waiting is not None:
-            waiting.cancel()
-        else:
-            self._owners[session_id].lose()
-        self._owners[session_id] = replace(self._owners[session_id], hear=owner, lose=on_lost)
-        session.receive_attach(now=self._now())
+        session = self._presence.resume(self._sessions.get(session_id), owner, tenant=tenant, now=self._now())
         self._drain(session)
-        return session.channel, session.next_seq
+        return session
 
     def receive_audio(
         self, session_id: str, data: bytes, *, encoding: str, sample_rate: int | None, seq: int | None = None
@@ -293,7 +257,8 @@ class Runner:
 
     def close(self) -> None:
         """Cancel what is under way."""
-        for timer in (*self._timers.values(), *self._absent.values()):
+        self._presence.close()
+        for timer in self._timers.values():
             timer.cancel()
         self.dispatcher.close()
         for task in tuple(self._tasks):
@@ -373,10 +338,7 @@ class Runner:
 
     def _forget(self, session: Session) -> None:
         del self._sessions[session.session_id]
-        self._owners.pop(session.session_id).end()
-        waiting = self._absent.pop(session.session_id, None)
-        if waiting is not None:
-            waiting.cancel()
+        self._presence.forget(session.session_id)
         self.choices.scheduler_of(session.session_id).forget(session.session_id, now=self._now())
         self.choices.forget(session.session_id)
         timer = self._timers.pop(session.session_id, None)
@@ -387,7 +349,7 @@ class Runner:
 
     def _publish(self, session: Session, event: Event) -> None:
         if isinstance(event, Acknowledged) or (isinstance(event, ErrorRaised) and not event.segment_id):
-            self._owners[session.session_id].hear(event)
+            self._presence.tell(session.session_id, event)
         else:
             self._hub.publish(event, channel=session.channel)
         match event:

@@ -7,7 +7,7 @@ Browsers send cookies and open sockets for any page, so Origin and Host are chec
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -16,6 +16,8 @@ from hotmic.errors import ConfigError, NotAuthorized
 from hotmic.values import Value
 
 Scope = Literal["control", "speak", "listen"]
+_TOKEN_PROTOCOLS = ("hotmic-token.", "openai-insecure-api-key.")
+"""Beginnings of subprotocols whose rest is a token."""
 SCOPES: tuple[Scope, ...] = ("control", "speak", "listen")
 
 
@@ -33,6 +35,22 @@ class Grant(Value, frozen=True, kw_only=True):
         """
         if scope not in self.scopes:
             raise NotAuthorized(f"This token does not carry the scope '{scope}'.")
+
+
+class Credentials(Value, frozen=True, kw_only=True):
+    """What a handshake presents."""
+
+    authorization: str | None = None
+    """The ``Authorization`` header."""
+    protocols: tuple[str, ...] = ()
+    """Subprotocols: browsers can set no other header."""
+    query: str = ""
+    """A token in the URL."""
+
+
+def protocol_of(offered: Sequence[str]) -> str | None:
+    """Return the subprotocol to answer with: the first that carries no token, for a browser wants one of its own."""
+    return next((name for name in offered if name and not name.startswith(_TOKEN_PROTOCOLS)), None)
 
 
 class Tokens:
@@ -154,20 +172,24 @@ class Access:
         if not (is_loopback(page) and is_loopback(name)) and page != name:
             raise NotAuthorized("This Origin is not allowed; add it to allowed_origins.")
 
-    def grant(self, authorization: str | None) -> Grant | None:
-        """Return what an ``Authorization`` header grants; ``None`` when a token must still come as a message.
+    def grant(self, credentials: Credentials) -> Grant | None:
+        """Return what a handshake's credentials grant; ``None`` when a token must still come as a message.
 
         Raises:
-            NotAuthorized: The header carries a token nobody gave out.
+            NotAuthorized: It carries a token nobody gave out.
         """
         if not self._tokens:
             return Grant()
-        if authorization is None:
-            return None
-        kind, _, token = authorization.partition(" ")
-        if kind.lower() != "bearer":
-            raise NotAuthorized("The Authorization header must be 'Bearer TOKEN'.")
-        return self._tokens.grant(token.strip())
+        if credentials.authorization is not None:
+            kind, _, token = credentials.authorization.partition(" ")
+            if kind.lower() != "bearer":
+                raise NotAuthorized("The Authorization header must be 'Bearer TOKEN'.")
+            return self._tokens.grant(token.strip())
+        for name in credentials.protocols:
+            for beginning in _TOKEN_PROTOCOLS:
+                if name.startswith(beginning):
+                    return self._tokens.grant(name.removeprefix(beginning))
+        return None
 
     def grant_token(self, token: str) -> Grant:
         """Return what a token presented as a message grants.

@@ -1,13 +1,13 @@
 import pytest
 
+from hotmic.dialects.wish import Wish, parse_target
 from hotmic.errors import BadField
-from hotmic.net.listener import Wish, parse_target
 
 
 def test_targets() -> None:
     assert parse_target("/") == Wish()
     wish = parse_target("/ws/audio?channel=room-1&session=alice&sample_rate=48000&other=x")
-    assert wish == Wish(channel="room-1", session="alice", sample_rate=48000)
+    assert wish == Wish(path="/ws/audio", channel="room-1", session="alice", sample_rate=48000)
 
 
 @pytest.mark.parametrize(

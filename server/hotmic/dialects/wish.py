@@ -1,0 +1,45 @@
+"""What a client's URL asks for, whatever it speaks."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+from hotmic.errors import BadField
+from hotmic.values import Value
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NAMES = ("channel", "session", "client_id", "model")
+
+
+class Wish(Value, frozen=True, kw_only=True):
+    """The path and query of a handshake; empty where the client did not say."""
+
+    path: str = "/"
+    channel: str = ""
+    session: str = ""
+    client_id: str = ""
+    model: str = ""
+    sample_rate: int | None = None
+    token: str = ""
+    """A token in the URL; only some listeners take it there."""
+
+
+def parse_target(target: str) -> Wish:
+    """Parse the path and query of a handshake.
+
+    Raises:
+        BadField: An unusable query parameter.
+    """
+    parts = urlsplit(target)
+    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    for key in _NAMES:
+        if key in query and not NAME.fullmatch(query[key]):
+            raise BadField(f"'{key}' must be 1 to 64 letters, digits, '.', '_' or '-'.")
+    rate = query.get("sample_rate")
+    if rate is not None and not (rate.isascii() and rate.isdigit() and 4_000 <= int(rate) <= 192_000):
+        raise BadField("'sample_rate' must be between 4000 and 192000.")
+    return Wish(
+        path=parts.path,
+        sample_rate=int(rate) if rate else None,
+        token=query.get("token", ""),
+        **{key: query.get(key, "") for key in _NAMES},
+    )
