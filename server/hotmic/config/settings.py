@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     batch_size: int = Field(default=8, ge=1, le=256)
     """Most windows decoded in one batch."""
     threads: int = Field(default=0, ge=0, le=1024)
-    """CPU threads of one model; 0 takes the number of cores."""
+    """CPU threads of one model; 0 takes its share of the cores: all, half beside another model, and so on."""
     keep_alive_s: float = Field(default=300, ge=0, le=86_400)
     """Time a model that sessions chose for themselves stays loaded after the last of them left."""
     max_chosen_models: int = Field(default=3, ge=0, le=64)
