@@ -135,6 +135,7 @@ def _parse_model(field: Field, folder: Path) -> ModelSpec:
         "compute_type": lambda item: item.choice(get_args(ComputeType)),
         "min_window_s": lambda item: float(item.number(0.5, 30)),
         "max_window_s": lambda item: float(item.number(1, 30)),
+        "pause_after_s": lambda item: float(item.number(0.5, 30)),
         "no_speech_threshold": lambda item: float(item.number(0, 1)),
         "guards": _parse_guards,
         "beam": lambda item: item.integer(1, 20),
