@@ -6,7 +6,7 @@ import random
 import numpy as np
 
 from hotmic.building import build_policy, build_segmenter, segmenter_settings
-from hotmic.commands import Configure, EndAudio, SessionOptions, StartRecording, StopRecording
+from hotmic.commands import ClearAudio, Configure, EndAudio, SessionOptions, StartRecording, StopRecording
 from hotmic.config.settings import Settings
 from hotmic.events import Event
 from hotmic.policies.policy import PolicySettings
@@ -150,6 +150,7 @@ class Conversation:
             StartRecording(request_id="of somebody", config=options),
             StopRecording(request_id=4711),
             EndAudio(),
+            ClearAudio(request_id=1, keeps_ended=self.rng.random() < 0.5),
             Configure(options=options),
         )
         self.session.receive_command(self.rng.choice(commands), now=self.now)

@@ -111,3 +111,13 @@ class Resume(Command, frozen=True, kw_only=True):
 
 class EndAudio(Command, frozen=True, kw_only=True):
     """The speaker is done: finalise."""
+
+
+class ClearAudio(Command, frozen=True, kw_only=True):
+    """Drop what was said since the last final and is not told yet; the recording goes on.
+
+    What an earlier recording said is still told.
+    """
+
+    keeps_ended: bool = False
+    """Whether segments that ended get their text all the same: then only the open one is dropped."""

@@ -137,6 +137,13 @@ class RecordingStopped(SessionEvent, frozen=True, kw_only=True):
     is_controlled: bool = False
 
 
+class AudioCleared(SessionEvent, frozen=True, kw_only=True):
+    """What was said and not told yet is dropped."""
+
+    segment_ids: tuple[str, ...]
+    """Segments of which no final will come."""
+
+
 class SpeechStarted(SessionEvent, frozen=True, kw_only=True):
     """A segment opened."""
 

@@ -178,6 +178,14 @@ class Segmenter:
             self._close(min(self._speech_end + self._hang_over, self._position))
         self._clear_run(self._position)
 
+    def discard(self) -> None:
+        """Forget the open segment and whatever may become one: no segment reaches back behind this moment."""
+        self._rest = np.zeros(0, dtype=np.int16)
+        self._boundaries.clear()
+        self._start = None
+        self._last_end = self._position
+        self._clear_run(self._position)
+
     def noise(self) -> Samples:
         """Return up to 0.5 s of the newest audio that is surely no speech, for the noise profile; may be empty."""
         return self._noise.samples()

@@ -245,6 +245,11 @@ def _(event: e.RecordingStopped, timestamp: str) -> Json:
 
 
 @encode.register
+def _(event: e.AudioCleared, timestamp: str) -> Json:
+    return _session(event, "audio_cleared", timestamp) | {"segment_ids": list(event.segment_ids)}
+
+
+@encode.register
 def _(event: e.Acknowledged, timestamp: str) -> Json:
     return {"type": "ack", "session_id": event.session_id, "seq": event.seq}
 

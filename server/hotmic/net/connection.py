@@ -360,7 +360,7 @@ class Connection:
             case c.Resume():
                 self.grant.require("speak")
                 self._resume(command)
-            case c.EndAudio():
+            case c.EndAudio() | c.ClearAudio():
                 self.grant.require("speak")
                 self._services.runner.receive_command(self._open_session(), command)
             case c.Configure(options=options) if self.is_speaker:
