@@ -19,6 +19,8 @@ class Wish(Value, frozen=True, kw_only=True):
     client_id: str = ""
     model: str = ""
     sample_rate: int | None = None
+    unique: str = ""
+    """A name that no other connection has; given by the daemon."""
     token: str = ""
     """A token in the URL; only some listeners take it there."""
     session_config: str = ""

@@ -5,6 +5,7 @@ import contextlib
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -253,6 +254,8 @@ class Connection:
         await self._peer.close(code, reason)
 
     async def _read(self) -> None:
+        if self.grant is not None:
+            await self._carry_out(self._dialect.commands_to_run)
         deadline = asyncio.get_running_loop().time() + FIRST_MESSAGE
         while self._closing is None:
             if self.grant is None:
@@ -266,14 +269,17 @@ class Connection:
                 frame = await self._peer.receive()
             await self._throttle.admit_message()
             waiting = len(self._outbox)
-            try:
-                for command in self._parse(frame):
-                    await self._receive(command)
-            except HotmicError as error:
-                self._refuse(error, request_id(frame) if isinstance(frame, str) else None)
-            self._send(self._dialect.frames_to_send(timestamp=wall_clock()))
+            await self._carry_out(partial(self._parse, frame), frame)
             if len(self._outbox) > waiting:
                 await self._outbox.has_room()  # who asks faster than it reads the answers is not to be cut for them
+
+    async def _carry_out(self, ask: Callable[[], Sequence[c.Command]], frame: Frame = b"") -> None:
+        try:
+            for command in ask():
+                await self._receive(command)
+        except HotmicError as error:
+            self._refuse(error, request_id(frame) if isinstance(frame, str) else None)
+        self._send(self._dialect.frames_to_send(timestamp=wall_clock()))
 
     def _parse(self, frame: Frame) -> Sequence[c.Command]:
         try:

@@ -231,9 +231,11 @@ class Control:
 
     def choose_model(self, session_id: str, command: c.Configure, asker: Asker, answer: e.Configured) -> None:
         """Give a session the model that a command names; the answer follows once it serves."""
-        self._require_control(asker)
+        model_id = command.options.model or ""
+        if not model_id or self.registry.get(model_id).id != self._pool.current:
+            self._require_control(asker)
         wishes = {session_id: self._runner.choices.wish(session_id)}
-        self._spawn(self._choose(wishes, command.options.model or "", asker, answer), asker, command)
+        self._spawn(self._choose(wishes, model_id, asker, answer), asker, command)
 
     def _choose_for_channel(
         self, channel: str, sessions: list[str], command: c.Command, asker: Asker, answer: e.Event | None

@@ -2,6 +2,7 @@
 
 import asyncio
 import http
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -80,7 +81,7 @@ class Reception:
 
     async def serve(self, peer: Peer, admission: Admission) -> None:
         """Serve a client until either side ends it."""
-        wish = admission.wish
+        wish = msgspec.structs.replace(admission.wish, unique=uuid.uuid4().hex)
         dialect = DIALECTS[admission.dialect](wish)
         connection = Connection(
             peer,
