@@ -232,8 +232,9 @@ class Control:
     def choose_model(self, session_id: str, command: c.Configure, asker: Asker, answer: e.Configured) -> None:
         """Give a session the model that a command names; the answer follows once it serves."""
         model_id = command.options.model or ""
-        if not model_id or self.registry.get(model_id).id != self._pool.current:
-            self._require_control(asker)
+        serving = self._pool.current or self.registry.default
+        if not model_id or self.registry.get(model_id).id != serving:
+            self._require_control(asker)  # another would be loaded
         wishes = {session_id: self._runner.choices.wish(session_id)}
         self._spawn(self._choose(wishes, model_id, asker, answer), asker, command)
 
