@@ -61,12 +61,22 @@ class Session:
         self.heard: list[Any] = []
         self.sent_at: list[int] = []
         """How much was heard when each chunk was sent."""
-        self._news = asyncio.Event()
+        self._news, self._over = asyncio.Event(), asyncio.Event()
+        self._code = 1000
 
     async def read(self) -> None:
-        async for event in self.connection:
-            self.heard.append(event)
-            self._news.set()
+        try:
+            async for event in self.connection:
+                self.heard.append(event)
+                self._news.set()
+        except ConnectionClosed as error:
+            self._code = error.rcvd.code if error.rcvd else 1006
+        self._over.set()
+
+    async def close_code(self) -> int:
+        async with asyncio.timeout(LIMIT):
+            await self._over.wait()
+        return self._code
 
     async def hear(self, kind: str, *, count: int = 1) -> Any:
         async with asyncio.timeout(LIMIT):
@@ -264,6 +274,21 @@ def test_a_client_secret_brings_its_configuration(daemon: RunningDaemon) -> None
         with pytest.raises(InvalidStatus):
             async with session(daemon, key=secret.value):
                 pass
+
+    asyncio.run(main())
+
+
+def test_what_is_being_said_is_told_before_a_restart(tmp_path: Path) -> None:
+    async def main() -> None:
+        with running_daemon(tmp_path) as daemon:
+            async with session(daemon) as one:
+                await one.speak(sound("reminder").tobytes())
+                await one.hear("input_audio_buffer.speech_started")
+                stopping = asyncio.create_task(asyncio.to_thread(daemon.stop))
+                assert await one.transcript() == TEXTS["reminder"]
+                async with asyncio.timeout(LIMIT):
+                    assert await stopping == 0
+                assert await one.close_code() == 1012, "the library comes again on this one"
 
     asyncio.run(main())
 
