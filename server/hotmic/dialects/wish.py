@@ -19,8 +19,12 @@ class Wish(Value, frozen=True, kw_only=True):
     client_id: str = ""
     model: str = ""
     sample_rate: int | None = None
+    unique: str = ""
+    """A name that no other connection has; given by the daemon."""
     token: str = ""
     """A token in the URL; only some listeners take it there."""
+    session_config: str = ""
+    """A JSON object that a client secret carries: what the session starts with, in the words of its dialect."""
 
 
 def parse_target(target: str) -> Wish:

@@ -5,6 +5,7 @@ import contextlib
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -18,13 +19,14 @@ from hotmic.dialects.dual import request_id
 from hotmic.errors import BadField, HotmicError, NotAuthorized, QuotaReached, RateLimited, SessionGone
 from hotmic.metrics import Metrics
 from hotmic.net.control import Control, configured, failure, merge
+from hotmic.net.grant import Grant
 from hotmic.net.hub import Hub, wall_clock
 from hotmic.net.limit import Quota
 from hotmic.net.outbox import Outbox
 from hotmic.net.presence import Owner
 from hotmic.net.roster import ClientReport, Roster
 from hotmic.net.runner import Runner
-from hotmic.net.security import Access, Grant
+from hotmic.net.security import Access
 from hotmic.net.throttle import Rates, Throttle
 from hotmic.session.session import Session
 
@@ -252,6 +254,8 @@ class Connection:
         await self._peer.close(code, reason)
 
     async def _read(self) -> None:
+        if self.grant is not None:
+            await self._carry_out(self._dialect.commands_to_run)
         deadline = asyncio.get_running_loop().time() + FIRST_MESSAGE
         while self._closing is None:
             if self.grant is None:
@@ -265,14 +269,17 @@ class Connection:
                 frame = await self._peer.receive()
             await self._throttle.admit_message()
             waiting = len(self._outbox)
-            try:
-                for command in self._parse(frame):
-                    await self._receive(command)
-            except HotmicError as error:
-                self._refuse(error, request_id(frame) if isinstance(frame, str) else None)
-            self._send(self._dialect.frames_to_send(timestamp=wall_clock()))
+            await self._carry_out(partial(self._parse, frame), frame)
             if len(self._outbox) > waiting:
                 await self._outbox.has_room()  # who asks faster than it reads the answers is not to be cut for them
+
+    async def _carry_out(self, ask: Callable[[], Sequence[c.Command]], frame: Frame = b"") -> None:
+        try:
+            for command in ask():
+                await self._receive(command)
+        except HotmicError as error:
+            self._refuse(error, request_id(frame) if isinstance(frame, str) else None)
+        self._send(self._dialect.frames_to_send(timestamp=wall_clock()))
 
     def _parse(self, frame: Frame) -> Sequence[c.Command]:
         try:
@@ -360,7 +367,7 @@ class Connection:
             case c.Resume():
                 self.grant.require("speak")
                 self._resume(command)
-            case c.EndAudio():
+            case c.EndAudio() | c.ClearAudio():
                 self.grant.require("speak")
                 self._services.runner.receive_command(self._open_session(), command)
             case c.Configure(options=options) if self.is_speaker:

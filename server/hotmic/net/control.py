@@ -14,9 +14,9 @@ from hotmic import events as e
 from hotmic.config.model import ModelSpec
 from hotmic.config.registry import Registry
 from hotmic.errors import BadField, HotmicError, ModelUnavailable, Superseded, UnknownModel
+from hotmic.net.grant import Grant
 from hotmic.net.hub import Hub
 from hotmic.net.runner import Runner
-from hotmic.net.security import Grant
 from hotmic.values import LoadProgress, Pool, WorkerExit
 
 log = structlog.get_logger(__name__)
@@ -231,9 +231,12 @@ class Control:
 
     def choose_model(self, session_id: str, command: c.Configure, asker: Asker, answer: e.Configured) -> None:
         """Give a session the model that a command names; the answer follows once it serves."""
-        self._require_control(asker)
+        model_id = command.options.model or ""
+        serving = self._pool.current or self.registry.default
+        if not model_id or self.registry.get(model_id).id != serving:
+            self._require_control(asker)  # another would be loaded
         wishes = {session_id: self._runner.choices.wish(session_id)}
-        self._spawn(self._choose(wishes, command.options.model or "", asker, answer), asker, command)
+        self._spawn(self._choose(wishes, model_id, asker, answer), asker, command)
 
     def _choose_for_channel(
         self, channel: str, sessions: list[str], command: c.Command, asker: Asker, answer: e.Event | None

@@ -4,6 +4,7 @@ import msgspec
 
 from hotmic.audio.chunker import windows
 from hotmic.audio.ring import Ring
+from hotmic.commands import SessionOptions
 from hotmic.session.segment import Partial, Segment, Window
 from hotmic.values import SAMPLE_RATE, Capabilities, DecodeJob, DecodeKind, DecodeOptions, DecodeResult, Value
 
@@ -61,6 +62,22 @@ class Planner:
         self.max_window = int(capabilities.max_window * SAMPLE_RATE)
         self.pause_after = None if capabilities.pause_after is None else int(capabilities.pause_after * SAMPLE_RATE)
         self.has_word_times = capabilities.word_times
+
+    def configure(self, options: SessionOptions) -> None:
+        """Take a patch of the session's options, as far as they concern decoding."""
+        old = self.options
+        self.options = DecodeOptions(
+            language=old.language if options.language is None else options.language or None,
+            task=options.task or old.task,
+            prompt=old.prompt if options.prompt is None else options.prompt,
+            hotwords=old.hotwords if options.hotwords is None else options.hotwords,
+            beam=options.beam or old.beam,
+            fallback=old.fallback if options.fallback is None else options.fallback,
+            alternatives=old.alternatives if options.alternatives is None else options.alternatives,
+            denoise=options.denoise or old.denoise,
+        )
+        if options.language is not None:
+            self.language = None
 
     def plan_open(self, segment: Segment, *, certain_end: int, cadence: float, now: float) -> None:
         """Settle the windows of an open segment that are full, and ask for a partial when one is due.
