@@ -28,6 +28,7 @@ from hotmic.net.listener import Listener
 from hotmic.net.reception import ANY_PATH, Reception
 from hotmic.net.roster import Roster
 from hotmic.net.security import Access, Tokens
+from hotmic.net.token_watch import TokenWatch
 from hotmic.values import LoadProgress
 
 DUAL_PATHS = ("/", "/ws/control", "/ws/audio")
@@ -102,6 +103,7 @@ class Daemon:
         )
         self._listeners = self._build_listeners(services)
         self._gateway_reception = Reception("http", services, GATEWAY_PATHS)
+        self._token_watch = TokenWatch(settings.tokens, self.access, self.roster)
         self._gateway: Any = None
         self._watcher: asyncio.Task[None] | None = None
         self.ports: dict[str, int] = {}
@@ -249,16 +251,18 @@ class Daemon:
                 what = "could not be loaded" if model.state == "failed" else "keeps crashing and is given up"
                 self.runner.warn("model_failed", f"The model '{model.model_id}' {what}: {model.reason}")
 
-    def _watch_log(self) -> None:
-        if LogStream.problem:
-            self.runner.warn("log", LogStream.problem)
+    def _show(self, code: str, problem: str) -> None:
+        if problem:
+            self.runner.warn(code, problem)
         else:
-            self.runner.warnings.pop("log", None)
+            self.runner.warnings.pop(code, None)
 
     async def _watch_registry(self) -> None:
         while True:
             await asyncio.sleep(REGISTRY_POLL)
-            self._watch_log()
+            self._show("log", LogStream.problem)
+            await self._token_watch.look()
+            self._show("tokens", self._token_watch.problem)
             change = await asyncio.to_thread(self._registry_file.changed)
             match change:
                 case Registry():

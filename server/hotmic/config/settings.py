@@ -162,7 +162,7 @@ class Settings(BaseSettings):
     auth: Literal["auto", "none"] = "auto"
     """`none` permits a bind beyond loopback without tokens: everyone who reaches the port may listen and speak."""
     tokens: Path | None = None
-    """File with the tokens clients must present."""
+    """File of the tokens that clients must present, as digests; `hotmic token add` writes it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""
     log_file: Path | None = None

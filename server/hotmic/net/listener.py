@@ -13,8 +13,8 @@ from websockets.http11 import Request, Response
 
 from hotmic.dialects.dialect import Frame
 from hotmic.errors import ConfigError, HotmicError
-from hotmic.net.connection import PeerGoneError
 from hotmic.net.liveness import WatchedConnection, keep_short
+from hotmic.net.peer import PeerGoneError
 from hotmic.net.reception import Admission, Reception, status_of
 
 GOODBYES = (1000, 1001)

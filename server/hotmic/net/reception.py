@@ -10,13 +10,17 @@ import structlog
 from hotmic.dialects.negotiate import DIALECTS
 from hotmic.dialects.wish import Wish, parse_target
 from hotmic.errors import HotmicError, NotAuthorized, NotFound, ShuttingDown
-from hotmic.net.connection import Connection, Peer, Services
+from hotmic.net.connection import Connection, Services
 from hotmic.net.grant import Grant
+from hotmic.net.peer import Peer
 from hotmic.net.security import Credentials, protocol_of
 from hotmic.values import Value
 
 ANY_PATH = "*"
 """In a table of paths: whatever path the client asks for."""
+
+NO_TOKEN_IN_URL = ("control", "audio")
+"""Dialects whose clients can send a message or a subprotocol; those of other servers know no other place."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +72,8 @@ class Reception:
             host, origin, authorization = (_only(headers, name) for name in ("Host", "Origin", "Authorization"))
             self._services.access.check_source(host=host, origin=origin)
             offered = tuple(part.strip() for value in headers("Sec-WebSocket-Protocol") for part in value.split(","))
+            if wish.token is not None and dialect in NO_TOKEN_IN_URL and self._services.access.needs_token:
+                raise NotAuthorized("A token in the URL ends up in logs; send it as a header or as the first message.")
             credentials = Credentials(authorization=authorization, protocols=offered, query=wish.token)
             grant = self._services.access.grant(credentials)
             if grant is not None and grant.session_config:

@@ -11,8 +11,8 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from hotmic.dialects.dialect import Frame
 from hotmic.errors import HotmicError
-from hotmic.net.connection import PeerGoneError
 from hotmic.net.listener import GOODBYES
+from hotmic.net.peer import PeerGoneError
 from hotmic.net.reception import Reception, status_of
 
 
