@@ -17,6 +17,7 @@ from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import request_id
 from hotmic.errors import BadField, HotmicError, NotAuthorized, QuotaReached, RateLimited, SessionGone
 from hotmic.metrics import Metrics
+from hotmic.net.audit import auditing
 from hotmic.net.control import Control, configured, failure, merge
 from hotmic.net.grant import Grant
 from hotmic.net.hub import Hub, wall_clock
@@ -374,7 +375,8 @@ class Connection:
                 else:
                     self._services.control.choose_model(session_id, command, self, answer)
             case _:
-                self._services.control.receive(command, self)
+                with auditing(command, who=self._token or "", address=self._peer.address, channel=self.channel):
+                    self._services.control.receive(command, self)
 
     def _resume(self, command: c.Resume) -> None:
         if self._session_id is not None:
@@ -439,7 +441,9 @@ class Connection:
 
     def _authenticate(self, command: c.Authenticate) -> None:
         first = self.grant is None
-        self.grant = self._services.access.grant_token(command.token)
+        with auditing(command, who="", address=self._peer.address, channel=self.channel) as outcome:
+            self.grant = self._services.access.grant_token(command.token)
+            outcome["who"] = self._token or ""
         if first and not self._has_named_channel and not self._dialect.is_private:
             self.move(_common_channel(self.grant))
         self._enter()

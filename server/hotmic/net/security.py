@@ -15,6 +15,7 @@ import structlog
 
 from hotmic.config.token_file import SECRET_PREFIX, TokenEntry, digest, load
 from hotmic.errors import ConfigError, NotAuthorized, TokenExpired, TokenRevoked
+from hotmic.net.address import Addresses
 from hotmic.net.allowance import Allowances
 from hotmic.net.client_secret import ClientSecrets
 from hotmic.net.grant import Grant
@@ -122,10 +123,12 @@ class Access:
         allowed_hosts: Host names accepted besides loopback and ``host``.
         allowed_origins: Origins (scheme://host[:port]) accepted besides loopback.
         allow_null_origin: Accept pages opened from disk without a token.
+        allowed_addresses: Ranges of addresses that may connect; empty for all.
+        trusted_proxies: Ranges of reverse proxies, whose word on where a connection comes from counts.
         clock: Seconds since the epoch, for what expires.
 
     Raises:
-        ConfigError: A non-loopback bind without tokens.
+        ConfigError: A non-loopback bind without tokens, or an entry that is no range of addresses.
     """
 
     def __init__(
@@ -137,14 +140,18 @@ class Access:
         allowed_hosts: tuple[str, ...] = (),
         allowed_origins: tuple[str, ...] = (),
         allow_null_origin: bool = False,
+        allowed_addresses: tuple[str, ...] = (),
+        trusted_proxies: tuple[str, ...] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        exposed = not is_loopback(host) or bool(allowed_hosts or allowed_origins)
+        exposed = not is_loopback(host) or bool(allowed_hosts or allowed_origins or trusted_proxies)
         if exposed and not tokens and not allow_anonymous:
             raise ConfigError(
-                f"Refusing to serve beyond this machine (host '{host}', allowed_hosts or _origins) without tokens: "
-                "set 'tokens: FILE', or write 'auth: none' if everybody on that network may listen and speak."
+                f"Refusing to serve beyond this machine (host '{host}', allowed_hosts, _origins or trusted_proxies) "
+                "without tokens: set 'tokens: FILE', or write 'auth: none' if everybody on that network may listen and "
+                "speak."
             )
+        self.addresses = Addresses(allowed=allowed_addresses, trusted=trusted_proxies)
         self._host = host
         self._tokens, self.needs_token = tokens, bool(tokens)
         self._allowed_hosts = {h.lower() for h in allowed_hosts}

@@ -56,7 +56,7 @@ def add_sockets(app: FastAPI, reception: Reception) -> None:
 
         target = socket.url.path + (f"?{socket.url.query}" if socket.url.query else "")
         try:
-            admission = reception.check(target, headers)
+            admission = reception.check(target, headers, peer=socket.client.host if socket.client else "local")
         except HotmicError as error:
             await socket.send_denial_response(_refusal(status_of(error), error))
             return
