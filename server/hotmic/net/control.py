@@ -145,11 +145,11 @@ class Control:
             case c.GetStatus():
                 asker.answer(e.StatusReported(request_id=rid, status=self.status()))
             case c.StartRecording():
-                self._require_control(asker)
+                self._require_control(asker, command.channel)
                 self.check(command.config, chosen=self.options_of(command.channel or asker.channel).model)
                 self._start(command, asker)
             case c.StopRecording():
-                self._require_control(asker)
+                self._require_control(asker, command.channel)
                 self._spawn(self._stop(command, asker), asker, command)
             case c.Configure(options=options):
                 self._require_control(asker)
@@ -336,9 +336,11 @@ class Control:
                 options = msgspec.structs.replace(options, model=self.registry.get(options.model).id)
             self._channel_options[channel] = merge(self.options_of(channel), options)
 
-    def _require_control(self, asker: Asker) -> None:
+    def _require_control(self, asker: Asker, channel: str | None = None) -> None:
         if asker.grant is not None:
             asker.grant.require("control")
+            if channel is not None:
+                asker.grant.require_channel(channel)
 
     def _current_spec(self) -> ModelSpec | None:
         try:
