@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from hotmic.building import build_pool, build_runner, build_tapes, rates, session_options
+from hotmic.building import build_pool, build_runner, build_tapes, dialect_options, rates, session_options
 from hotmic.config.listener import parse_listeners
 from hotmic.config.machine import connections_that_fit
 from hotmic.config.model import ModelSpec
@@ -99,6 +99,7 @@ class Daemon:
             outbox_items=settings.outbox_items,
             outbox_bytes=settings.outbox_bytes,
             slow_client=settings.slow_client_s,
+            dialect_options=dialect_options(settings),
         )
         self._listeners = self._build_listeners(services)
         self._gateway_reception = Reception("http", services, GATEWAY_PATHS)
