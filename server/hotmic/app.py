@@ -191,7 +191,9 @@ class Daemon:
             ),
             reception=self._gateway_reception,
         )
-        self._gateway = Gateway(gateway, max_message=self.settings.max_message_bytes)
+        self._gateway = Gateway(
+            gateway, max_message=self.settings.max_message_bytes, may_compress=self._gateway_reception.may_compress
+        )
         host = self.settings.host
         self.ports["http"] = await self._gateway.open(host, self.settings.http_port)
         on_listening("http", f"http://{f'[{host}]' if ':' in host else host}:{self.ports['http']}")

@@ -4,6 +4,7 @@ import asyncio
 import http
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -14,6 +15,7 @@ from websockets.http11 import Request, Response
 from hotmic.dialects.dialect import Frame
 from hotmic.errors import ConfigError, HotmicError
 from hotmic.net.connection import PeerGoneError
+from hotmic.net.deflate import offer
 from hotmic.net.liveness import WatchedConnection, keep_short
 from hotmic.net.reception import Admission, Reception, status_of
 
@@ -127,6 +129,7 @@ class Listener:
         """Check a handshake before it becomes a WebSocket."""
         try:
             socket.admission = self._reception.check(request.path, request.headers.get_all)  # type: ignore[attr-defined]
+            offer(socket.protocol, is_offered=self._reception.may_compress(urlsplit(request.path).path))
         except HotmicError as error:
             return _reply(status_of(error), error.code, error.message)
         return None
