@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -15,7 +15,7 @@ from hotmic import events as e
 from hotmic.audio.pcm import parse
 from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import request_id
-from hotmic.errors import BadField, HotmicError, NotAuthorized, QuotaReached, RateLimited, SessionGone
+from hotmic.errors import BadField, HotmicError, NotAuthorized, Overloaded, QuotaReached, RateLimited, SessionGone
 from hotmic.metrics import Metrics
 from hotmic.net.audit import auditing
 from hotmic.net.control import Control, configured, failure, merge
@@ -24,7 +24,7 @@ from hotmic.net.hub import Hub, wall_clock
 from hotmic.net.limit import Quota
 from hotmic.net.outbox import Outbox
 from hotmic.net.peer import Peer, PeerGoneError
-from hotmic.net.presence import Owner
+from hotmic.net.presence import Owner, kept_name
 from hotmic.net.roster import ClientReport, Roster
 from hotmic.net.runner import Runner
 from hotmic.net.security import Access
@@ -61,10 +61,12 @@ class Services:
         outbox_items: int,
         outbox_bytes: int,
         slow_client: float,
+        dialect_options: Mapping[str, c.SessionOptions] | None = None,
     ) -> None:
         self.hub, self.runner, self.control, self.access, self.metrics = hub, runner, control, access, metrics
         self.roster, self.connections, self.streams, self.rates = roster, connections, streams, rates
         self.outbox_items, self.outbox_bytes, self.slow_client = outbox_items, outbox_bytes, slow_client
+        self.dialect_options = dialect_options or {}
 
 
 class Connection:
@@ -401,7 +403,7 @@ class Connection:
     def _take_over(self, session_id: str) -> Session:
         """Go on with a session that waits for its speaker."""
         self._require_channel(self._services.runner.channel_of(session_id, self._tenant) or self.channel)
-        owner = Owner(hear=self.answer, lose=self._lose_session, is_awaited=self._dialect.keeps_session)
+        owner = self._owner()
         session = self._services.runner.resume_session(session_id, owner=owner, tenant=self._tenant)
         self._session_id = session_id
         if session.channel != self.channel:
@@ -456,20 +458,27 @@ class Connection:
         if first:
             self._greet()
 
+    def _owner(self, end: Callable[[], None] = lambda: None) -> Owner:
+        keeps, dialect = self._dialect.keeps_session, self._dialect
+        return Owner(hear=self.answer, lose=self._lose_session, end=end, is_awaited=keeps, dialect=dialect)
+
     def _open_session(self) -> str:
-        if self._session_id is None and self._dialect.keeps_session and self._session_name:
-            with contextlib.suppress(SessionGone):  # then it is new
-                self._take_over(self._session_name)
+        name = self._session_name
+        if self._session_id is None and self._dialect.keeps_session and name:
+            name = kept_name(name, self._tenant)
+            with contextlib.suppress(SessionGone, Overloaded):  # then it is new
+                self._take_over(name)
+                self._catch_up(self._dialect.last_event_id)
         if self._session_id is None:
             most = self.grant.streams if self.grant is not None else None
             leave = self._services.streams.enter(address=self._peer.address, token=self._token, most=most)
-            owner = Owner(hear=self.answer, lose=self._lose_session, end=leave, is_awaited=self._dialect.keeps_session)
+            owner = self._owner(leave)
             try:
                 self._session_id = self._services.runner.open_session(
                     self.channel,
                     merge(self._services.control.options_of(self.channel), self._dialect.options),
                     owner=owner,
-                    name=self._session_name,
+                    name=name,
                     tenant=self._tenant,
                 )
             except HotmicError:
