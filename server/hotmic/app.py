@@ -19,7 +19,6 @@ from hotmic.errors import ConfigError
 from hotmic.log import LogStream
 from hotmic.metrics import Metrics
 from hotmic.net.certificate import Certificate
-from hotmic.net.connection import Services
 from hotmic.net.control import Control
 from hotmic.net.health import Health, file_limit
 from hotmic.net.history import History
@@ -28,6 +27,7 @@ from hotmic.net.limit import Quota
 from hotmic.net.listener import Listener
 from hotmic.net.reception import ANY_PATH, Reception
 from hotmic.net.roster import Roster
+from hotmic.net.services import Services
 from hotmic.net.token_watch import TokenWatch
 from hotmic.values import LoadProgress
 

@@ -13,11 +13,12 @@ from hotmic.dialects.negotiate import COMPRESSED, DIALECTS
 from hotmic.dialects.wish import Wish, parse_target
 from hotmic.errors import HotmicError, NotAuthorized, NotFound, ShuttingDown
 from hotmic.net.audit import audit
-from hotmic.net.connection import Connection, Services
+from hotmic.net.connection import Connection
 from hotmic.net.control import merge
 from hotmic.net.grant import Grant
 from hotmic.net.peer import Peer
 from hotmic.net.security import Credentials, protocol_of
+from hotmic.net.services import Services
 from hotmic.values import Value
 
 ANY_PATH = "*"
