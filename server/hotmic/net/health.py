@@ -17,6 +17,26 @@ from hotmic.values import ModelStatus, Pool
 _PROCESSES = Path("/proc")
 
 
+def verdict(models: Sequence[ModelStatus], *, current: str | None, is_draining: bool) -> str:
+    """Return why a daemon does not serve; empty when it does.
+
+    Args:
+        models: Every model's state.
+        current: The model of all sessions without a choice of their own.
+        is_draining: Whether the daemon stops.
+    """
+    if is_draining:
+        return "stopping"
+    states = {(model.model_id == current, model.state) for model in models}
+    if (True, "serving") in states:
+        return ""
+    if (True, "unavailable") in states:
+        return f"the model {current} keeps crashing and is given up"
+    if any(state in ("loading", "warming") for _, state in states):
+        return "a model is being loaded"
+    return "no model is serving"
+
+
 class Health:
     """Looks at the daemon and its surroundings when somebody asks.
 
@@ -42,9 +62,12 @@ class Health:
 
     def summary(self) -> dict[str, Any]:
         """Return what everybody may know."""
+        return {**self.readiness(), **self._control.status()}
+
+    def readiness(self) -> dict[str, Any]:
+        """Return whether new sessions should be sent here."""
         problem = self._problem()
-        verdict = {"status": "unavailable", "reason": problem} if problem else {"status": "ok"}
-        return {**verdict, **self._control.status()}
+        return {"status": "unavailable", "reason": problem} if problem else {"status": "ok"}
 
     async def extended(self) -> dict[str, Any]:
         """Return all there is; reading /proc and the disks happens on a thread."""

@@ -89,7 +89,7 @@ class Reception:
             if grant is not None and grant.session_config:
                 wish = msgspec.structs.replace(wish, session_config=grant.session_config)
         except HotmicError as error:
-            self._services.metrics.rejections.labels(error.code).inc()
+            self._services.metrics.reject(error.code)
             refused = {"outcome": error.code, "reason": error.message}
             audit("connect", who="", address=address, listener=self.name, **refused)
             raise
