@@ -100,6 +100,10 @@ def _add_health(app: FastAPI, health: Health, access: Access) -> None:
             return _refusal(error.message, 403)
         return _verdict(await health.extended())
 
+    @app.get("/ws/status")
+    async def sockets() -> dict[str, Any]:
+        return health.sockets()
+
     @app.get("/health/live")
     async def live() -> dict[str, str]:
         return {"status": "ok"}
