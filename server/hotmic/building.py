@@ -231,7 +231,7 @@ def dialect_options(settings: Settings) -> dict[str, SessionOptions]:
     chosen = settings.vad if "vad" in settings.model_fields_set else None
     return {
         "plain_text": SessionOptions(sample_rate=settings.plain_text_sample_rate, vad=chosen),
-        "simul": SessionOptions(beam=settings.simul_beams),
+        "simul": SessionOptions(beam=settings.simul_beams, policy=settings.simul_policy),
     }
 
 
