@@ -74,7 +74,7 @@ class Conversation:
             channel="room",
             settings=SESSION_SETTINGS,
             options=options,
-            build_segmenter=lambda profile: build_segmenter(segmenter, profile),
+            build_segmenter=lambda cuts: build_segmenter(segmenter, cuts),
             build_policy=lambda name: build_policy(self.policy, name),
             tenant="token:secret",
         )
@@ -143,6 +143,7 @@ class Conversation:
         options = SessionOptions(
             language=self.rng.choice((None, "", "th")),
             vad=self.rng.choice((None, "energy", "seed")),
+            min_silence_ms=self.rng.choice((None, 300, 900)),
             policy=self.rng.choice((None, "align_att", "local_agreement")),
             hotwords=self.rng.choice((None, ("hotmic",))),
         )

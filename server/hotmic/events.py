@@ -196,6 +196,12 @@ class FinalTranscribed(SessionEvent, frozen=True, kw_only=True):
     """With this final everything up to this chunk is settled; ``None`` where chunks are not numbered."""
 
 
+class NothingTranscribed(SessionEvent, frozen=True, kw_only=True):
+    """A closed segment has no text after all, or could not be decoded: no final of it will come."""
+
+    segment_id: str
+
+
 class ErrorRaised(Event, frozen=True, kw_only=True):
     """A request failed, or a segment did; ``session_id`` empty means it concerns the asker alone."""
 

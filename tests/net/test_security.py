@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from hotmic.errors import ConfigError, NotAuthorized
-from hotmic.net.security import Access, Credentials, Grant, Tokens
+from hotmic.net.grant import Grant
+from hotmic.net.security import Access, Credentials, Tokens
 
 TOKEN = "correct-horse-battery-staple"
 
@@ -74,7 +75,9 @@ def test_allow_lists_and_null_origin(tmp_path: Path) -> None:
 
 def test_tokens_grant_their_scopes(tmp_path: Path) -> None:
     access = Access(host="0.0.0.0", tokens=tokens(tmp_path))
-    assert access.grant(Credentials(authorization=f"Bearer {TOKEN}")) == Grant(name="alice")
+    alice = access.grant(Credentials(authorization=f"Bearer {TOKEN}"))
+    assert alice is not None
+    assert (alice.name, alice.scopes) == ("alice", ("control", "speak", "listen"))
     assert access.grant(Credentials()) is None, "it may still come as a message"
     bob = access.grant_token("0123456789abcdef")
     bob.require("listen")
@@ -86,7 +89,7 @@ def test_tokens_grant_their_scopes(tmp_path: Path) -> None:
 
 
 def test_without_tokens_credentials_are_ignored() -> None:
-    assert Access(host="127.0.0.1", tokens=Tokens({})).grant("Bearer whatever") == Grant()
+    assert Access(host="127.0.0.1", tokens=Tokens({})).grant(Credentials(authorization="Bearer whatever")) == Grant()
 
 
 @pytest.mark.parametrize(

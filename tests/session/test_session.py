@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hotmic.audio.segmenter import Cuts
 from hotmic.commands import ClearAudio, Configure, EndAudio, SessionOptions, StartRecording, StopRecording
 from hotmic.events import (
     Acknowledged,
     AudioCleared,
     ErrorRaised,
     FinalTranscribed,
+    NothingTranscribed,
     PartialTranscribed,
     RecordingStarted,
     RecordingStopped,
@@ -196,6 +198,7 @@ def test_no_final_from_non_speech_and_what_was_shown_is_withdrawn() -> None:
     bench.answer("")
     assert not bench.told(FinalTranscribed)
     assert bench.told(PartialTranscribed)[-1].text == ""  # type: ignore[attr-defined]
+    assert len(bench.told(NothingTranscribed)) == 1
 
 
 def test_partials_that_take_longer_than_the_cadence_are_still_shown() -> None:
@@ -344,6 +347,19 @@ def test_options_reach_the_jobs() -> None:
     bench.hear(loud(0.5) + quiet(1.0))
     decode = bench.jobs[-1].options
     assert (decode.language, decode.hotwords, decode.prompt, decode.beam) == (None, ("hotmic",), "a meeting", 2)
+
+
+def test_wishes_about_cuts_are_taken_up_between_segments() -> None:
+    bench = Bench()
+    wished: list[Cuts] = []
+    build = bench.session._build_segmenter
+    bench.session._build_segmenter = lambda cuts: wished.append(cuts) or build(cuts)  # type: ignore[func-returns-value]
+    bench.hear(loud(0.5))
+    bench.session.receive_command(Configure(options=SessionOptions(min_silence_ms=300)), now=bench.now)
+    bench.session.receive_command(Configure(options=SessionOptions(vad_threshold=0.7)), now=bench.now)
+    assert wished == []
+    bench.hear(quiet(1.0))
+    assert wished == [Cuts(min_silence_ms=300, vad_threshold=0.7)]
 
 
 def test_every_state_takes_every_trigger_until_it_is_closed() -> None:

@@ -21,6 +21,8 @@ class Wish(Value, frozen=True, kw_only=True):
     sample_rate: int | None = None
     token: str = ""
     """A token in the URL; only some listeners take it there."""
+    session_config: str = ""
+    """A JSON object that a client secret carries: what the session starts with, in the words of its dialect."""
 
 
 def parse_target(target: str) -> Wish:

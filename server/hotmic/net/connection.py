@@ -18,13 +18,14 @@ from hotmic.dialects.dual import request_id
 from hotmic.errors import BadField, HotmicError, NotAuthorized, QuotaReached, RateLimited, SessionGone
 from hotmic.metrics import Metrics
 from hotmic.net.control import Control, configured, failure, merge
+from hotmic.net.grant import Grant
 from hotmic.net.hub import Hub, wall_clock
 from hotmic.net.limit import Quota
 from hotmic.net.outbox import Outbox
 from hotmic.net.presence import Owner
 from hotmic.net.roster import ClientReport, Roster
 from hotmic.net.runner import Runner
-from hotmic.net.security import Access, Grant
+from hotmic.net.security import Access
 from hotmic.net.throttle import Rates, Throttle
 from hotmic.session.session import Session
 

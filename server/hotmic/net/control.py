@@ -14,9 +14,9 @@ from hotmic import events as e
 from hotmic.config.model import ModelSpec
 from hotmic.config.registry import Registry
 from hotmic.errors import BadField, HotmicError, ModelUnavailable, Superseded, UnknownModel
+from hotmic.net.grant import Grant
 from hotmic.net.hub import Hub
 from hotmic.net.runner import Runner
-from hotmic.net.security import Grant
 from hotmic.values import LoadProgress, Pool, WorkerExit
 
 log = structlog.get_logger(__name__)

@@ -17,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from hotmic import __version__
 from hotmic.errors import ConfigError, HotmicError, NotAuthorized
 from hotmic.metrics import Metrics
+from hotmic.net.client_secret_route import add_client_secrets
 from hotmic.net.control import Control
 from hotmic.net.health import Health
 from hotmic.net.listener import PING_INTERVAL, PING_TIMEOUT
@@ -68,6 +69,7 @@ def build_gateway(
 
     add_sockets(app, reception)
     _add_health(app, health, access)
+    add_client_secrets(app, access)
 
     @app.get("/metrics")
     async def series() -> PlainTextResponse:

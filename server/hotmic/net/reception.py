@@ -4,13 +4,15 @@ import asyncio
 import http
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
 import structlog
 
 from hotmic.dialects.negotiate import DIALECTS
 from hotmic.dialects.wish import Wish, parse_target
 from hotmic.errors import HotmicError, NotAuthorized, NotFound, ShuttingDown
 from hotmic.net.connection import Connection, Peer, Services
-from hotmic.net.security import Credentials, Grant, protocol_of
+from hotmic.net.grant import Grant
+from hotmic.net.security import Credentials, protocol_of
 from hotmic.values import Value
 
 ANY_PATH = "*"
@@ -68,6 +70,8 @@ class Reception:
             offered = tuple(part.strip() for value in headers("Sec-WebSocket-Protocol") for part in value.split(","))
             credentials = Credentials(authorization=authorization, protocols=offered, query=wish.token)
             grant = self._services.access.grant(credentials)
+            if grant is not None and grant.session_config:
+                wish = msgspec.structs.replace(wish, session_config=grant.session_config)
         except HotmicError as error:
             self._services.metrics.rejections.labels(error.code).inc()
             log.info("Refused a connection.", listener=self.name, code=error.code, reason=error.message)

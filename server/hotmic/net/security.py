@@ -4,37 +4,21 @@ Browsers send cookies and open sockets for any page, so Origin and Host are chec
 10.2; DNS rebinding). Programs send no Origin and pass that check.
 """
 
-import hashlib
 import hmac
 import ipaddress
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 from hotmic.errors import ConfigError, NotAuthorized
+from hotmic.net.client_secret import PREFIX as SECRET_PREFIX
+from hotmic.net.client_secret import ClientSecrets
+from hotmic.net.grant import SCOPES, Grant, digest
 from hotmic.values import Value
 
-Scope = Literal["control", "speak", "listen"]
 _TOKEN_PROTOCOLS = ("hotmic-token.", "openai-insecure-api-key.")
 """Beginnings of subprotocols whose rest is a token."""
-SCOPES: tuple[Scope, ...] = ("control", "speak", "listen")
-
-
-class Grant(Value, frozen=True, kw_only=True):
-    """What a connection may do."""
-
-    name: str = "anonymous"
-    scopes: tuple[str, ...] = SCOPES
-
-    def require(self, scope: Scope) -> None:
-        """Pass if the grant has the scope.
-
-        Raises:
-            NotAuthorized: It has not.
-        """
-        if scope not in self.scopes:
-            raise NotAuthorized(f"This token does not carry the scope '{scope}'.")
 
 
 class Credentials(Value, frozen=True, kw_only=True):
@@ -91,7 +75,8 @@ class Tokens:
             wrong = [s for s in scopes if s not in SCOPES]
             if wrong:
                 raise ConfigError(f"{path}:{number}: unknown scope '{wrong[0]}'; allowed: {', '.join(SCOPES)}.")
-            grants[_digest(parts[1])] = Grant(name=parts[0], scopes=scopes)
+            known = digest(parts[1])
+            grants[known] = Grant(name=parts[0], scopes=scopes, token_id=known.hex()[:16])
         if not grants:
             raise ConfigError(f"{path}: the tokens file holds no token.")
         return cls(grants)
@@ -102,9 +87,9 @@ class Tokens:
         Raises:
             NotAuthorized: Nobody gave it out.
         """
-        digest = _digest(token)
+        presented = digest(token)
         for known, grant in self._grants.items():
-            if hmac.compare_digest(known, digest):
+            if hmac.compare_digest(known, presented):
                 return grant
         raise NotAuthorized("The token is not valid.")
 
@@ -119,6 +104,7 @@ class Access:
         allowed_hosts: Host names accepted besides loopback and ``host``.
         allowed_origins: Origins (scheme://host[:port]) accepted besides loopback.
         allow_null_origin: Accept pages opened from disk without a token.
+        clock: Seconds since the epoch, for what expires.
 
     Raises:
         ConfigError: A non-loopback bind without tokens.
@@ -133,6 +119,7 @@ class Access:
         allowed_hosts: tuple[str, ...] = (),
         allowed_origins: tuple[str, ...] = (),
         allow_null_origin: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         exposed = not is_loopback(host) or bool(allowed_hosts or allowed_origins)
         if exposed and not tokens and not allow_anonymous:
@@ -145,6 +132,8 @@ class Access:
         self._allowed_hosts = {h.lower() for h in allowed_hosts}
         self._allowed_origins = {o.lower().rstrip("/") for o in allowed_origins}
         self._allow_null_origin = allow_null_origin
+        self._clock = clock
+        self._client_secrets = ClientSecrets()
 
     @property
     def needs_token(self) -> bool:
@@ -178,26 +167,44 @@ class Access:
         Raises:
             NotAuthorized: It carries a token nobody gave out.
         """
-        if not self._tokens:
-            return Grant()
-        if credentials.authorization is not None:
-            kind, _, token = credentials.authorization.partition(" ")
-            if kind.lower() != "bearer":
-                raise NotAuthorized("The Authorization header must be 'Bearer TOKEN'.")
-            return self._tokens.grant(token.strip())
+        presented = None
         for name in credentials.protocols:
             for beginning in _TOKEN_PROTOCOLS:
                 if name.startswith(beginning):
-                    return self._tokens.grant(name.removeprefix(beginning))
-        return None
+                    presented = presented or name.removeprefix(beginning)
+        if credentials.authorization is not None:
+            kind, _, token = credentials.authorization.partition(" ")
+            if kind.lower() == "bearer":
+                presented = token.strip()
+            elif self._tokens:
+                raise NotAuthorized("The Authorization header must be 'Bearer TOKEN'.")
+        if presented is not None:
+            return self.grant_token(presented)
+        return None if self._tokens else Grant()
 
     def grant_token(self, token: str) -> Grant:
-        """Return what a token presented as a message grants.
+        """Return what a token or a client secret grants.
+
+        Where no tokens are configured any token is as good as none; a client secret that cannot be used is refused
+        also there, for its connection would start without the configuration it stands for.
 
         Raises:
-            NotAuthorized: Nobody gave it out.
+            NotAuthorized: Nobody gave it out, or it cannot be used any more.
         """
+        if token.startswith(SECRET_PREFIX):
+            return self._client_secrets.redeem(token, now=self._clock())
         return self._tokens.grant(token) if self._tokens else Grant()
+
+    def create_client_secret(self, grant: Grant, *, ttl: int, session_config: str) -> tuple[str, int]:
+        """Return a secret that opens one connection, and when it expires, in seconds since the epoch.
+
+        Raises:
+            NotAuthorized: The grant cannot be given on.
+            RateLimited: Too many secrets wait to be used.
+        """
+        now = self._clock()
+        value = self._client_secrets.create(grant, ttl=ttl, session_config=session_config, now=now)
+        return value, int(now + ttl)
 
     def _is_known_host(self, name: str) -> bool:
         if is_loopback(name) or name == self._host.lower() or name in self._allowed_hosts:
@@ -235,7 +242,3 @@ def _host_of_url(url: str) -> str:
     if "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise NotAuthorized("The Host or Origin is malformed.")
     return (parts.hostname or "").lower()
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

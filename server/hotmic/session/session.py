@@ -8,8 +8,10 @@ Where the segmenter sees an open segment, ``jobs_to_run`` hands out the newest p
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from hotmic.audio.ring import Ring
-from hotmic.audio.segmenter import Segmenter
+from hotmic.audio.segmenter import Cuts, Segmenter
 from hotmic.audio.segmenter import SpeechEnded as SegmentEnd
 from hotmic.audio.segmenter import SpeechStarted as SegmentStart
 from hotmic.audio.wire import Wire
@@ -19,6 +21,7 @@ from hotmic.events import (
     Acknowledged,
     AudioCleared,
     Event,
+    NothingTranscribed,
     RecordingStarted,
     RecordingStopped,
     SpeechEnded,
@@ -37,7 +40,6 @@ from hotmic.values import (
     DecodeResult,
     PolicyName,
     Samples,
-    VadProfile,
 )
 
 NO_SPEECH_AFTER = 10 * SAMPLE_RATE
@@ -52,7 +54,7 @@ class Session:
         channel: Whose clients hear it.
         settings: Numbers.
         options: What to decode with until a command says otherwise.
-        build_segmenter: Makes a segmenter for a VAD profile.
+        build_segmenter: Makes a segmenter for a session's wishes.
         build_policy: Makes the policy of one segment; ``None`` leaves the choice to the model.
         tenant: Whose token brought it.
     """
@@ -64,7 +66,7 @@ class Session:
         channel: str,
         settings: SessionSettings,
         options: SessionOptions,
-        build_segmenter: Callable[[VadProfile], Segmenter],
+        build_segmenter: Callable[[Cuts], Segmenter],
         build_policy: Callable[[PolicyName | None], Policy],
         tenant: str = "",
     ) -> None:
@@ -75,7 +77,7 @@ class Session:
         self._settings = settings
         self._build_segmenter = build_segmenter
         self._build_policy = build_policy
-        self._vad: VadProfile = options.vad or "default"
+        self._cuts = _changed(Cuts(), options)
         self._wire = Wire()
         self._ring = Ring(int(settings.ring * SAMPLE_RATE))
         self._planner = Planner(session_id, self._ring, settings)
@@ -84,7 +86,7 @@ class Session:
         self._is_attached = True
         self._policy: PolicyName | None = None
         self._apply(options)
-        self._segmenter, self._segmenter_vad = build_segmenter(self._vad), self._vad
+        self._segmenter, self._segmenter_cuts = build_segmenter(self._cuts), self._cuts
         self._origin = 0
         self._segments: deque[Segment] = deque()
         self._model_id = ""
@@ -300,7 +302,7 @@ class Session:
                     self._open_segment(boundary)
                 case SegmentEnd():
                     self._close_segment(boundary, now=now)
-        self._switch_vad()
+        self._switch_segmenter()
 
     def _open_segment(self, boundary: SegmentStart) -> None:
         self._heard_speech = True
@@ -387,19 +389,19 @@ class Session:
         for segment in dropped:
             self._segments.remove(segment)
             self._report.withdraw(segment, lag=0.0, cadence=self.cadence)
-        self._switch_vad()
+        self._switch_segmenter()
         self._release()
         self._report.tell(AudioCleared, segment_ids=tuple(s.segment_id for s in dropped))
 
     def _configure(self, options: SessionOptions) -> None:
         self._apply(options)
-        self._vad = options.vad or self._vad
-        self._switch_vad()
+        self._cuts = _changed(self._cuts, options)
+        self._switch_segmenter()
 
-    def _switch_vad(self) -> None:
-        """Take up another VAD profile as soon as no segment is open and none may be about to."""
-        if self._vad != self._segmenter_vad and self._segmenter.is_quiet:
-            self._segmenter, self._segmenter_vad = self._build_segmenter(self._vad), self._vad
+    def _switch_segmenter(self) -> None:
+        """Take up other wishes as soon as no segment is open and none may be about to."""
+        if self._cuts != self._segmenter_cuts and self._segmenter.is_quiet:
+            self._segmenter, self._segmenter_cuts = self._build_segmenter(self._cuts), self._cuts
             self._origin = self._ring.end
 
     def _apply(self, options: SessionOptions) -> None:
@@ -427,6 +429,7 @@ class Session:
     def _tell_final(self, segment: Segment, *, lag: float) -> None:
         if not segment.text()[0]:
             self._report.withdraw(segment, lag=lag, cadence=self.cadence)
+            self._report.tell(NothingTranscribed, segment_id=segment.segment_id)
             return
         self._settle()
         self._report.tell_final(segment, model_id=self._model_id, lag=lag, seq=self._numbering.tell())
@@ -436,3 +439,8 @@ class Session:
         while self._stops and all(s.recording > self._stops[0] for s in self._segments):
             self._stops.popleft()
             self._report.tell(RecordingStopped, is_controlled=self._controlled)
+
+
+def _changed(cuts: Cuts, options: SessionOptions) -> Cuts:
+    wished = {name: getattr(options, name) for name in Cuts.__struct_fields__}
+    return msgspec.structs.replace(cuts, **{name: value for name, value in wished.items() if value is not None})

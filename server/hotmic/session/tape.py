@@ -18,6 +18,7 @@ from hotmic.events import (
     AudioCleared,
     ErrorRaised,
     FinalTranscribed,
+    NothingTranscribed,
     PartialTranscribed,
     RecordingStarted,
     RecordingStopped,
@@ -48,6 +49,7 @@ Told: TypeAlias = (
     | SpeechEnded
     | PartialTranscribed
     | FinalTranscribed
+    | NothingTranscribed
     | ErrorRaised
     | WarningRaised
 )
