@@ -6,7 +6,7 @@ import random
 import numpy as np
 
 from hotmic.building import build_policy, build_segmenter, segmenter_settings
-from hotmic.commands import Configure, EndAudio, SessionOptions, StartRecording, StopRecording
+from hotmic.commands import ClearAudio, Configure, EndAudio, SessionOptions, StartRecording, StopRecording
 from hotmic.config.settings import Settings
 from hotmic.events import Event
 from hotmic.policies.policy import PolicySettings
@@ -74,7 +74,7 @@ class Conversation:
             channel="room",
             settings=SESSION_SETTINGS,
             options=options,
-            build_segmenter=lambda profile: build_segmenter(segmenter, profile),
+            build_segmenter=lambda cuts: build_segmenter(segmenter, cuts),
             build_policy=lambda name: build_policy(self.policy, name),
             tenant="token:secret",
         )
@@ -143,6 +143,7 @@ class Conversation:
         options = SessionOptions(
             language=self.rng.choice((None, "", "th")),
             vad=self.rng.choice((None, "energy", "seed")),
+            min_silence_ms=self.rng.choice((None, 300, 900)),
             policy=self.rng.choice((None, "align_att", "local_agreement")),
             hotwords=self.rng.choice((None, ("hotmic",))),
         )
@@ -150,6 +151,7 @@ class Conversation:
             StartRecording(request_id="of somebody", config=options),
             StopRecording(request_id=4711),
             EndAudio(),
+            ClearAudio(request_id=1, keeps_ended=self.rng.random() < 0.5),
             Configure(options=options),
         )
         self.session.receive_command(self.rng.choice(commands), now=self.now)

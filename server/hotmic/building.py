@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hotmic import __version__
-from hotmic.audio.segmenter import Segmenter, SegmenterSettings
+from hotmic.audio.segmenter import Cuts, Segmenter, SegmenterSettings
 from hotmic.audio.vad import build_vad, segmenter_numbers
 from hotmic.commands import SessionOptions
 from hotmic.config.model import ModelSpec
@@ -19,6 +19,7 @@ from hotmic.errors import DownloadFailed
 from hotmic.metrics import Metrics
 from hotmic.net.hub import Hub
 from hotmic.net.runner import Runner
+from hotmic.net.security import Access, Tokens
 from hotmic.net.tape import TapeFolder
 from hotmic.net.throttle import Rates
 from hotmic.policies.align_att import AlignAtt
@@ -29,12 +30,32 @@ from hotmic.session.planner import SessionSettings
 from hotmic.session.recorder import RecordedSession
 from hotmic.session.session import Session
 from hotmic.session.tape import Header
-from hotmic.values import SAMPLE_RATE, LoadProgress, PolicyName, VadProfile
+from hotmic.values import SAMPLE_RATE, LoadProgress, PolicyName
 from hotmic.worker.loader import Loader
 from hotmic.worker.pool import LocalPool
 
 FILE_SILENCE = 86_400.0
 """Seconds without audio that end a segment of a file: reading it may take as long as it likes."""
+LEAST_THRESHOLD = 0.05
+"""A VAD threshold no session goes below, nor nearer to 1."""
+
+
+def build_access(settings: Settings) -> Access:
+    """Return the checks of every connection.
+
+    Raises:
+        ConfigError: The tokens file cannot be used, or the daemon would be open to others without tokens.
+    """
+    return Access(
+        host=settings.host,
+        tokens=Tokens.load(settings.tokens) if settings.tokens else Tokens({}),
+        allow_anonymous=settings.auth == "none",
+        allowed_hosts=settings.allowed_hosts,
+        allowed_origins=settings.allowed_origins,
+        allow_null_origin=settings.allow_null_origin,
+        allowed_addresses=settings.allowed_addresses,
+        trusted_proxies=settings.trusted_proxies,
+    )
 
 
 def build_pool(settings: Settings, registry: Registry, *, on_change: Callable[[], None]) -> LocalPool:
@@ -95,7 +116,7 @@ def build_runner(
             "channel": channel,
             "settings": numbers,
             "options": options,
-            "build_segmenter": lambda profile: build_segmenter(cuts, profile),
+            "build_segmenter": lambda wished: build_segmenter(cuts, wished),
             "build_policy": lambda name: build_policy(policies_of(session_id), name),
             "tenant": tenant,
         }
@@ -154,26 +175,40 @@ def segmenter_settings(settings: Settings) -> SegmenterSettings:
     return SegmenterSettings(**{name: getattr(settings, name) for name in SegmenterSettings.__struct_fields__})
 
 
-def build_segmenter(settings: SegmenterSettings, profile: VadProfile) -> Segmenter:
-    """Return a segmenter for a VAD profile: the settings' numbers, but for ``seed`` its own."""
-    numbers = segmenter_numbers(profile)
-    own = profile == "seed"
+def build_segmenter(settings: SegmenterSettings, cuts: Cuts) -> Segmenter:
+    """Return a segmenter: the session's numbers, else the settings', but for the profile ``seed`` its own."""
+    numbers = segmenter_numbers(cuts.vad)
+    own = cuts.vad == "seed"
 
     def pick(milliseconds: int, profile_samples: int) -> int:
-        return profile_samples if own else milliseconds * SAMPLE_RATE // 1000
+        return profile_samples if own else _samples(milliseconds)
 
+    min_silence = pick(settings.min_silence_ms, numbers.min_silence)
+    if cuts.min_silence_ms is not None:
+        min_silence = _samples(cuts.min_silence_ms)
+    pre_roll_ms = settings.pre_roll_ms if cuts.pre_roll_ms is None else cuts.pre_roll_ms
+    strictness = 1.0 if cuts.vad_threshold is None else cuts.vad_threshold / 0.5
     return Segmenter(
-        build_vad(profile),
+        build_vad(cuts.vad),
         min_speech=pick(settings.min_speech_ms, numbers.min_speech),
-        min_silence=pick(settings.min_silence_ms, numbers.min_silence),
-        pre_roll=settings.pre_roll_ms * SAMPLE_RATE // 1000,
-        hang_over=settings.hang_over_ms * SAMPLE_RATE // 1000,
+        min_silence=min_silence,
+        pre_roll=_samples(pre_roll_ms),
+        hang_over=min(_samples(settings.hang_over_ms), min_silence),
         max_segment=int(settings.max_segment_s * SAMPLE_RATE),
         soft_after=None if own else int(settings.soft_segment_s * SAMPLE_RATE),
         start_gap=numbers.start_gap,
-        start_threshold=numbers.start_threshold,
-        stay_threshold=numbers.stay_threshold,
+        start_threshold=_threshold(numbers.start_threshold, strictness),
+        stay_threshold=_threshold(numbers.stay_threshold, strictness),
     )
+
+
+def _samples(milliseconds: int) -> int:
+    return milliseconds * SAMPLE_RATE // 1000
+
+
+def _threshold(own: float, strictness: float) -> float:
+    """Scale a threshold, and keep it where some frames are speech and some are not."""
+    return min(max(own * strictness, LEAST_THRESHOLD), 1 - LEAST_THRESHOLD)
 
 
 def rates(settings: Settings) -> Rates:

@@ -12,6 +12,12 @@ class SessionOptions(Value, frozen=True, kw_only=True):
     """Language code; empty for automatic detection."""
     task: Task | None = None
     vad: VadProfile | None = None
+    min_silence_ms: int | None = None
+    """Silence that confirms the end of a segment."""
+    pre_roll_ms: int | None = None
+    """Audio before the start that belongs to a segment."""
+    vad_threshold: float | None = None
+    """How sure the VAD must be, 0 to 1; 0.5 is what its profile takes by itself, higher wants clearer speech."""
     denoise: Denoise | None = None
     hotwords: tuple[str, ...] | None = None
     prompt: str | None = None
@@ -111,3 +117,13 @@ class Resume(Command, frozen=True, kw_only=True):
 
 class EndAudio(Command, frozen=True, kw_only=True):
     """The speaker is done: finalise."""
+
+
+class ClearAudio(Command, frozen=True, kw_only=True):
+    """Drop what was said since the last final and is not told yet; the recording goes on.
+
+    What an earlier recording said is still told.
+    """
+
+    keeps_ended: bool = False
+    """Whether segments that ended get their text all the same: then only the open one is dropped."""

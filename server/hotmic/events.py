@@ -137,6 +137,13 @@ class RecordingStopped(SessionEvent, frozen=True, kw_only=True):
     is_controlled: bool = False
 
 
+class AudioCleared(SessionEvent, frozen=True, kw_only=True):
+    """What was said and not told yet is dropped."""
+
+    segment_ids: tuple[str, ...]
+    """Segments of which no final will come."""
+
+
 class SpeechStarted(SessionEvent, frozen=True, kw_only=True):
     """A segment opened."""
 
@@ -187,6 +194,12 @@ class FinalTranscribed(SessionEvent, frozen=True, kw_only=True):
     """Other readings, best first, for sessions that asked for them."""
     seq: int | None = None
     """With this final everything up to this chunk is settled; ``None`` where chunks are not numbered."""
+
+
+class NothingTranscribed(SessionEvent, frozen=True, kw_only=True):
+    """A closed segment has no text after all, or could not be decoded: no final of it will come."""
+
+    segment_id: str
 
 
 class ErrorRaised(Event, frozen=True, kw_only=True):

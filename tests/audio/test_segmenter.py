@@ -297,3 +297,14 @@ def test_certain_end_allows_for_the_cut_of_a_long_segment() -> None:
     (_, end), *_ = spans(made.boundaries_to_send())
     assert certain is not None
     assert 1900 <= certain <= end < 2800
+
+
+@pytest.mark.parametrize("before", ["..SS", "..SSSSS", "..SSSSS...", "..SSSSS.......S"])
+def test_what_is_discarded_is_never_part_of_a_segment(before: str) -> None:
+    made = segmenter()
+    made.receive(audio(before)[:-30])
+    made.discard()
+    here = made.position
+    assert (made.open_start, made.keep_from, made.boundaries_to_send()) == (None, here, [])
+    made.receive(audio("SSSSS......"))
+    assert [start for start, _ in spans(made.boundaries_to_send())] == [here]

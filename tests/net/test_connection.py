@@ -11,7 +11,8 @@ import virtual_time
 from hotmic.commands import SessionOptions
 from hotmic.engines import echo
 from hotmic.events import PartialTranscribed
-from hotmic.net.security import Grant, Tokens
+from hotmic.net.grant import Grant
+from hotmic.net.security import Tokens
 from hotmic.values import Capabilities
 from net_support import ANYBODY, FakePeer, House, overload
 

@@ -10,7 +10,8 @@ import pytest
 import virtual_time
 from hotmic.engines import echo
 from hotmic.events import PartialTranscribed
-from hotmic.net.security import Grant, Tokens
+from hotmic.net.grant import Grant
+from hotmic.net.security import Tokens
 from hotmic.net.throttle import CALM, Rates
 from net_support import FakePeer, House
 

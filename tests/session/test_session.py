@@ -8,10 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotmic.commands import Configure, EndAudio, SessionOptions, StartRecording, StopRecording
+from hotmic.audio.segmenter import Cuts
+from hotmic.commands import ClearAudio, Configure, EndAudio, SessionOptions, StartRecording, StopRecording
 from hotmic.events import (
+    Acknowledged,
+    AudioCleared,
     ErrorRaised,
     FinalTranscribed,
+    NothingTranscribed,
     PartialTranscribed,
     RecordingStarted,
     RecordingStopped,
@@ -194,6 +198,7 @@ def test_no_final_from_non_speech_and_what_was_shown_is_withdrawn() -> None:
     bench.answer("")
     assert not bench.told(FinalTranscribed)
     assert bench.told(PartialTranscribed)[-1].text == ""  # type: ignore[attr-defined]
+    assert len(bench.told(NothingTranscribed)) == 1
 
 
 def test_partials_that_take_longer_than_the_cadence_are_still_shown() -> None:
@@ -262,6 +267,78 @@ def test_a_speaker_that_leaves_in_mid_word_is_still_heard() -> None:
     assert bench.session.is_finished
 
 
+def test_what_is_cleared_gets_no_text_and_the_recording_goes_on() -> None:
+    bench = Bench()
+    bench.hear(loud(0.5) + quiet(1.0) + loud(0.5) + quiet(1.0))
+    first, second = [job for job in bench.jobs if job.kind == "final"]
+    bench.session.receive_result(DecodeResult(job_id=first.job_id, text="told"), now=bench.now)
+    bench.hear(loud(1.0))
+    bench.session.receive_command(ClearAudio(), now=bench.now)
+    bench.drain()
+    (cleared,) = bench.told(AudioCleared)
+    assert isinstance(cleared, AudioCleared)
+    assert len(cleared.segment_ids) == 2
+    assert bench.session.is_settled
+    assert bench.session._ring.begin == bench.session._ring.end, "no audio is kept"
+    bench.jobs.clear()
+    bench.session.receive_result(DecodeResult(job_id=second.job_id, text="late"), now=bench.now)
+    bench.hear(quiet(0.1) + loud(0.5) + quiet(1.0))
+    final = bench.jobs[-1]
+    assert final.start >= cleared_at(bench), "the pre-roll does not reach into what was cleared"
+    bench.answer("said after")
+    assert [e.text for e in bench.told(FinalTranscribed)] == ["told", "said after"]  # type: ignore[attr-defined]
+    assert len(bench.told(RecordingStarted)) == 1
+
+
+def cleared_at(bench: Bench) -> int:
+    return int((0.5 + 1.0 + 0.5 + 1.0 + 1.0) * SAMPLE_RATE)
+
+
+def test_what_was_shown_of_cleared_speech_is_withdrawn() -> None:
+    bench = Bench()
+    bench.hear(loud(1.0))
+    bench.answer("oh no")
+    bench.session.receive_command(ClearAudio(), now=bench.now)
+    bench.drain()
+    assert [type(e) for e in bench.events][-2:] == [PartialTranscribed, AudioCleared]
+    assert bench.told(PartialTranscribed)[-1].text == ""  # type: ignore[attr-defined]
+
+
+def test_clearing_leaves_what_ended_where_that_is_wished() -> None:
+    bench = Bench()
+    bench.hear(loud(0.5) + quiet(1.0) + loud(0.5))
+    bench.session.receive_command(ClearAudio(keeps_ended=True), now=bench.now)
+    bench.drain()
+    assert len(bench.told(AudioCleared)[0].segment_ids) == 1  # type: ignore[attr-defined]
+    bench.hear(quiet(1.0))
+    bench.answer("it ended")
+    assert [e.text for e in bench.told(FinalTranscribed)] == ["it ended"]  # type: ignore[attr-defined]
+
+
+def test_clearing_leaves_recordings_that_ended() -> None:
+    bench = Bench()
+    bench.hear(loud(0.5))
+    bench.session.receive_command(EndAudio(), now=bench.now)
+    bench.session.receive_command(ClearAudio(), now=bench.now)
+    bench.hear(loud(0.5))
+    bench.session.receive_command(ClearAudio(), now=bench.now)
+    bench.drain()
+    bench.answer("committed")
+    assert [len(e.segment_ids) for e in bench.told(AudioCleared)] == [0, 1]  # type: ignore[attr-defined]
+    assert [e.text for e in bench.told(FinalTranscribed)] == ["committed"]  # type: ignore[attr-defined]
+    assert len(bench.told(RecordingStopped)) == 1
+
+
+def test_chunks_that_were_cleared_are_settled() -> None:
+    bench = Bench()
+    for seq in range(8):
+        bench.session.receive_audio(loud(0.1), now=0.0, seq=seq)
+    bench.session.receive_command(ClearAudio(), now=0.0)
+    bench.drain()
+    assert [e.seq for e in bench.told(Acknowledged)] == [7]  # type: ignore[attr-defined]
+    assert bench.session.next_seq == 8
+
+
 def test_options_reach_the_jobs() -> None:
     bench = Bench()
     options = SessionOptions(language="th", hotwords=("hotmic",), prompt="a meeting", beam=2)
@@ -270,6 +347,19 @@ def test_options_reach_the_jobs() -> None:
     bench.hear(loud(0.5) + quiet(1.0))
     decode = bench.jobs[-1].options
     assert (decode.language, decode.hotwords, decode.prompt, decode.beam) == (None, ("hotmic",), "a meeting", 2)
+
+
+def test_wishes_about_cuts_are_taken_up_between_segments() -> None:
+    bench = Bench()
+    wished: list[Cuts] = []
+    build = bench.session._build_segmenter
+    bench.session._build_segmenter = lambda cuts: wished.append(cuts) or build(cuts)  # type: ignore[func-returns-value]
+    bench.hear(loud(0.5))
+    bench.session.receive_command(Configure(options=SessionOptions(min_silence_ms=300)), now=bench.now)
+    bench.session.receive_command(Configure(options=SessionOptions(vad_threshold=0.7)), now=bench.now)
+    assert wished == []
+    bench.hear(quiet(1.0))
+    assert wished == [Cuts(min_silence_ms=300, vad_threshold=0.7)]
 
 
 def test_every_state_takes_every_trigger_until_it_is_closed() -> None:
@@ -281,7 +371,9 @@ def test_every_state_takes_every_trigger_until_it_is_closed() -> None:
 
 
 @given(
-    steps=st.lists(st.sampled_from(["loud", "quiet", "start", "stop", "end", "answer", "timer", "model"]), max_size=40)
+    steps=st.lists(
+        st.sampled_from(["loud", "quiet", "start", "stop", "end", "clear", "answer", "timer", "model"]), max_size=40
+    )
 )
 def test_any_order_of_things_loses_no_stop_and_no_memory(steps: list[str]) -> None:
     bench, models = Bench(ring=10.0), 0
@@ -297,6 +389,8 @@ def test_any_order_of_things_loses_no_stop_and_no_memory(steps: list[str]) -> No
                 bench.session.receive_command(StopRecording(), now=bench.now)
             case "end":
                 bench.session.receive_command(EndAudio(), now=bench.now)
+            case "clear":
+                bench.session.receive_command(ClearAudio(keeps_ended=bool(models % 2)), now=bench.now)
             case "answer":
                 bench.drain()
                 bench.answer()

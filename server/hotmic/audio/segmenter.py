@@ -7,7 +7,7 @@ import numpy as np
 from hotmic.audio import level
 from hotmic.audio.noise import NoiseProfile
 from hotmic.audio.vad import Vad
-from hotmic.values import Samples, Value
+from hotmic.values import Samples, VadProfile, Value
 
 _SMOOTHING = 960
 """60 ms: long enough to see past the pitch period, short enough to find the gap between two words."""
@@ -48,6 +48,16 @@ class SegmenterSettings(Value, frozen=True, kw_only=True):
     hang_over_ms: int
     max_segment_s: float
     soft_segment_s: float
+
+
+class Cuts(Value, frozen=True, kw_only=True):
+    """What a session says about its segmenter; ``None`` leaves a number to the settings and the profile."""
+
+    vad: VadProfile = "default"
+    min_silence_ms: int | None = None
+    pre_roll_ms: int | None = None
+    vad_threshold: float | None = None
+    """How sure the VAD must be, 0 to 1; at 0.5 the thresholds are the profile's own and scale from there."""
 
 
 class Segmenter:
@@ -176,6 +186,14 @@ class Segmenter:
             self._receive_frame(frame, start, level.block_powers(frame, self._vad.frame // _BLOCKS))
         if self._start is not None:
             self._close(min(self._speech_end + self._hang_over, self._position))
+        self._clear_run(self._position)
+
+    def discard(self) -> None:
+        """Forget the open segment and whatever may become one: no segment reaches back behind this moment."""
+        self._rest = np.zeros(0, dtype=np.int16)
+        self._boundaries.clear()
+        self._start = None
+        self._last_end = self._position
         self._clear_run(self._position)
 
     def noise(self) -> Samples:

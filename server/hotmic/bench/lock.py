@@ -30,7 +30,7 @@ from hotmic import __version__
 from hotmic import commands as c
 from hotmic import events as e
 from hotmic.audio.pcm import parse
-from hotmic.audio.segmenter import Segmenter
+from hotmic.audio.segmenter import Cuts, Segmenter
 from hotmic.bench.baseline import Decoder, Heard, LockedModel, Stream
 from hotmic.building import build_segmenter, segmenter_settings
 from hotmic.config.settings import load_settings
@@ -236,7 +236,7 @@ async def run(options: argparse.Namespace) -> None:
     server = LockServer(
         LockedModel(decode),
         cadence=options.cadence,
-        build_segmenter=lambda: build_segmenter(segmenter_settings(settings), settings.vad),
+        build_segmenter=lambda: build_segmenter(segmenter_settings(settings), Cuts(vad=settings.vad)),
     )
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

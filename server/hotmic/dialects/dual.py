@@ -89,6 +89,9 @@ def options(fields: m.ConfigFields | None) -> c.SessionOptions:
         language=fields.language,
         task=fields.task,
         vad=fields.vad,
+        min_silence_ms=fields.min_silence_ms,
+        pre_roll_ms=fields.pre_roll_ms,
+        vad_threshold=fields.vad_threshold,
         denoise=fields.denoise,
         hotwords=None if words is None else tuple(words),
         prompt=fields.prompt,
@@ -245,6 +248,11 @@ def _(event: e.RecordingStopped, timestamp: str) -> Json:
 
 
 @encode.register
+def _(event: e.AudioCleared, timestamp: str) -> Json:
+    return _session(event, "audio_cleared", timestamp) | {"segment_ids": list(event.segment_ids)}
+
+
+@encode.register
 def _(event: e.Acknowledged, timestamp: str) -> Json:
     return {"type": "ack", "session_id": event.session_id, "seq": event.seq}
 
@@ -309,6 +317,11 @@ def _(event: e.FinalTranscribed, timestamp: str) -> Json:
         "revised": event.revised,
         **others,
     }
+
+
+@encode.register
+def _(event: e.NothingTranscribed, timestamp: str) -> None:
+    return None
 
 
 @encode.register

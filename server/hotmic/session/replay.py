@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 
-from hotmic.audio.segmenter import Segmenter, SegmenterSettings
+from hotmic.audio.segmenter import Cuts, Segmenter, SegmenterSettings
 from hotmic.events import Event
 from hotmic.policies.policy import Policy, PolicySettings
 from hotmic.session.recorder import job_name
 from hotmic.session.session import Session
 from hotmic.session.tape import Entry, EventsOutput, Header, Input, JobsOutput, Surroundings
-from hotmic.values import PolicyName, VadProfile, Value
+from hotmic.values import PolicyName, Value
 
 
 class Difference(Value, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Replay:
 
     Args:
         header: How it was built.
-        build_segmenter: Makes a segmenter from numbers and a VAD profile.
+        build_segmenter: Makes a segmenter from the settings' numbers and a session's wishes.
         build_policy: Makes a policy from numbers and the session's choice.
     """
 
@@ -53,7 +53,7 @@ class Replay:
         self,
         header: Header,
         *,
-        build_segmenter: Callable[[SegmenterSettings, VadProfile], Segmenter],
+        build_segmenter: Callable[[SegmenterSettings, Cuts], Segmenter],
         build_policy: Callable[[PolicySettings, PolicyName | None], Policy],
     ) -> None:
         self.inputs = self.jobs = 0
@@ -66,7 +66,7 @@ class Replay:
             channel=header.channel,
             settings=header.settings,
             options=header.options,
-            build_segmenter=lambda profile: build_segmenter(header.segmenter, profile),
+            build_segmenter=lambda cuts: build_segmenter(header.segmenter, cuts),
             build_policy=lambda name: build_policy(self._policy, name),
         )
 

@@ -91,6 +91,11 @@ class Segment:
         """The first result that says the engine could not decode its window."""
         return next((w.result for w in self.windows if w.result is not None and w.result.error_code), None)
 
+    @property
+    def results(self) -> list[DecodeResult]:
+        """What the engine said about the windows so far."""
+        return [w.result for w in self.windows if w.result is not None]
+
     def take(self, result: DecodeResult) -> bool:
         """Store a window's result; return whether it belonged here and was missing."""
         for window in self.windows:

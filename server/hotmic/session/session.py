@@ -8,40 +8,38 @@ Where the segmenter sees an open segment, ``jobs_to_run`` hands out the newest p
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from hotmic.audio.ring import Ring
-from hotmic.audio.segmenter import Segmenter
+from hotmic.audio.segmenter import Cuts, Segmenter
 from hotmic.audio.segmenter import SpeechEnded as SegmentEnd
 from hotmic.audio.segmenter import SpeechStarted as SegmentStart
 from hotmic.audio.wire import Wire
-from hotmic.commands import Command, Configure, EndAudio, SessionOptions, StartRecording, StopRecording
-from hotmic.errors import BadAudio, PeerError, RingFull, SequenceGap
+from hotmic.commands import ClearAudio, Command, Configure, EndAudio, SessionOptions, StartRecording, StopRecording
+from hotmic.errors import BadAudio, RingFull, SequenceGap
 from hotmic.events import (
     Acknowledged,
-    ErrorRaised,
+    AudioCleared,
     Event,
-    FinalTranscribed,
-    PartialTranscribed,
+    NothingTranscribed,
     RecordingStarted,
     RecordingStopped,
     SpeechEnded,
     SpeechStarted,
-    WarningRaised,
 )
-from hotmic.policies import script
 from hotmic.policies.policy import Policy
 from hotmic.session.numbering import Numbering
 from hotmic.session.planner import Planner, SessionSettings
+from hotmic.session.report import Report
 from hotmic.session.segment import Partial, Segment
 from hotmic.session.state import TRANSITIONS, State, Trigger
 from hotmic.values import (
     SAMPLE_RATE,
     Capabilities,
     DecodeJob,
-    DecodeOptions,
     DecodeResult,
     PolicyName,
     Samples,
-    VadProfile,
 )
 
 NO_SPEECH_AFTER = 10 * SAMPLE_RATE
@@ -56,7 +54,7 @@ class Session:
         channel: Whose clients hear it.
         settings: Numbers.
         options: What to decode with until a command says otherwise.
-        build_segmenter: Makes a segmenter for a VAD profile.
+        build_segmenter: Makes a segmenter for a session's wishes.
         build_policy: Makes the policy of one segment; ``None`` leaves the choice to the model.
         tenant: Whose token brought it.
     """
@@ -68,7 +66,7 @@ class Session:
         channel: str,
         settings: SessionSettings,
         options: SessionOptions,
-        build_segmenter: Callable[[VadProfile], Segmenter],
+        build_segmenter: Callable[[Cuts], Segmenter],
         build_policy: Callable[[PolicyName | None], Policy],
         tenant: str = "",
     ) -> None:
@@ -79,7 +77,7 @@ class Session:
         self._settings = settings
         self._build_segmenter = build_segmenter
         self._build_policy = build_policy
-        self._vad: VadProfile = options.vad or "default"
+        self._cuts = _changed(Cuts(), options)
         self._wire = Wire()
         self._ring = Ring(int(settings.ring * SAMPLE_RATE))
         self._planner = Planner(session_id, self._ring, settings)
@@ -88,7 +86,7 @@ class Session:
         self._is_attached = True
         self._policy: PolicyName | None = None
         self._apply(options)
-        self._segmenter, self._segmenter_vad = build_segmenter(self._vad), self._vad
+        self._segmenter, self._segmenter_cuts = build_segmenter(self._cuts), self._cuts
         self._origin = 0
         self._segments: deque[Segment] = deque()
         self._model_id = ""
@@ -102,7 +100,7 @@ class Session:
         self._controlled = False
         self._last_audio_at = 0.0
         self._segment_number = 0
-        self._events: list[Event] = []
+        self._report = Report(session_id, channel=channel)
 
     # inputs
 
@@ -118,6 +116,8 @@ class Session:
                 self._end_recording(Trigger.STOP, now=now)
             case EndAudio():
                 self._end_recording(Trigger.END, now=now)
+            case ClearAudio(keeps_ended=keeps_ended):
+                self._clear(keeps_ended=keeps_ended, now=now)
             case Configure(options=options):
                 self._configure(options)
             case _:
@@ -141,13 +141,13 @@ class Session:
         if self.state is State.PAUSED:
             if not self._paused_told:
                 self._paused_told = True
-                self._warn("paused", "Recording was stopped; audio is ignored until the next start.")
+                self._report.warn("paused", "Recording was stopped; audio is ignored until the next start.")
             self._count(seq)
             return
         try:
             samples = self._wire.receive(data, encoding=encoding, sample_rate=sample_rate)
         except BadAudio as error:
-            self._raise(error)
+            self._report.tell_mistake(error)
             return
         if self.state is State.IDLE:
             self._begin_recording(Trigger.AUDIO)
@@ -168,8 +168,7 @@ class Session:
         if (model_id, capabilities) == (self._model_id, self._capabilities):
             return
         self._model_id, self._capabilities = model_id, capabilities
-        self._planner.max_window = int(capabilities.max_window * SAMPLE_RATE)
-        self._planner.has_word_times = capabilities.word_times
+        self._planner.receive_capabilities(capabilities)
         for segment in self._segments:
             if segment.end is None:
                 segment.restart()
@@ -212,8 +211,7 @@ class Session:
 
     def events_to_send(self) -> list[Event]:
         """Drain what clients of the channel should hear."""
-        events, self._events = self._events, []
-        return events
+        return self._report.events_to_send()
 
     def jobs_to_run(self) -> list[DecodeJob]:
         """Drain what the engine should decode."""
@@ -257,7 +255,7 @@ class Session:
         try:
             is_due = self._numbering.is_due(seq)
         except SequenceGap as error:
-            self._raise(error)
+            self._report.tell_mistake(error)
             return False
         if not is_due:
             self._acknowledge(self._numbering.tell())
@@ -270,7 +268,7 @@ class Session:
 
     def _acknowledge(self, seq: int | None) -> None:
         if seq is not None:
-            self._tell(Acknowledged, seq=seq)
+            self._report.tell(Acknowledged, seq=seq)
 
     def _take(self, samples: Samples, *, now: float) -> bool:
         """Take samples; return whether there was room for them."""
@@ -279,7 +277,7 @@ class Session:
         except RingFull as error:
             if not self._ring_full:
                 self._ring_full = True
-                self._raise(error)
+                self._report.tell_mistake(error)
             return False
         self._ring_full = False
         self._segmenter.receive(samples)
@@ -291,7 +289,9 @@ class Session:
         self._release()
         if not self._heard_speech and self._ring.end - self._recording_start >= NO_SPEECH_AFTER:
             self._heard_speech = True
-            self._warn("no_speech", "No speech detected in the audio stream; check the microphone and its level.")
+            self._report.warn(
+                "no_speech", "No speech detected in the audio stream; check the microphone and its level."
+            )
         return True
 
     def _take_boundaries(self, *, now: float) -> None:
@@ -301,7 +301,7 @@ class Session:
                     self._open_segment(boundary)
                 case SegmentEnd():
                     self._close_segment(boundary, now=now)
-        self._switch_vad()
+        self._switch_segmenter()
 
     def _open_segment(self, boundary: SegmentStart) -> None:
         self._heard_speech = True
@@ -309,12 +309,12 @@ class Session:
         name, start = f"{self.label}-{self._segment_number}", self._origin + boundary.start
         segment = Segment(name, start, self._recording, self._new_policy(), noise=boundary.noise)
         self._segments.append(segment)
-        self._tell(SpeechStarted, segment_id=name, start=start / SAMPLE_RATE)
+        self._report.tell(SpeechStarted, segment_id=name, start=start / SAMPLE_RATE)
 
     def _new_policy(self) -> Policy:
         policy = self._build_policy(self._policy)
         if policy.needs_word_times and not self._planner.has_word_times:
-            self._warn("no_word_times", "The model tells no word times: words become stable by local_agreement.")
+            self._report.warn("no_word_times", "The model tells no word times: words become stable by local_agreement.")
             policy = self._build_policy("local_agreement")
         return policy
 
@@ -323,7 +323,9 @@ class Session:
         segment.end, segment.ended_at, segment.end_noise = end, now, boundary.noise
         segment.speech_probability = boundary.speech_probability
         self._planner.plan_final(segment, now=now)
-        self._tell(SpeechEnded, segment_id=segment.segment_id, start=segment.start / SAMPLE_RATE, end=end / SAMPLE_RATE)
+        self._report.tell(
+            SpeechEnded, segment_id=segment.segment_id, start=segment.start / SAMPLE_RATE, end=end / SAMPLE_RATE
+        )
 
     def _release(self) -> None:
         self._ring.release(self._oldest_needed())
@@ -348,7 +350,7 @@ class Session:
     def _start(self) -> None:
         if self.state is State.RECORDING:
             self._controlled = True
-            self._tell(RecordingStarted, is_controlled=True)
+            self._report.tell(RecordingStarted, is_controlled=True)
         else:
             self._begin_recording(Trigger.START)
 
@@ -358,7 +360,7 @@ class Session:
         self._recording_start = self._ring.end
         self._heard_speech = self._paused_told = False
         self._controlled = self._controlled or trigger is Trigger.START
-        self._tell(RecordingStarted, is_controlled=self._controlled)
+        self._report.tell(RecordingStarted, is_controlled=self._controlled)
 
     def _end_recording(self, trigger: Trigger, *, now: float) -> None:
         was_recording = self.state is State.RECORDING
@@ -375,120 +377,69 @@ class Session:
         self._take_boundaries(now=now)
         self._release()
 
+    def _clear(self, *, keeps_ended: bool, now: float) -> None:
+        """Drop what was said in the recording and is not told yet; earlier recordings and the next word are kept."""
+        dropped: list[Segment] = []
+        if self.state is State.RECORDING:
+            self._take(self._wire.flush(), now=now)
+            self._segmenter.discard()
+            current = [s for s in self._segments if s.recording == self._recording]
+            dropped = [s for s in current if s.end is None or not keeps_ended]
+        for segment in dropped:
+            self._segments.remove(segment)
+            self._report.withdraw(segment, lag=0.0, cadence=self.cadence)
+        self._switch_segmenter()
+        self._release()
+        self._report.tell(AudioCleared, segment_ids=tuple(s.segment_id for s in dropped))
+
     def _configure(self, options: SessionOptions) -> None:
         self._apply(options)
-        self._vad = options.vad or self._vad
-        self._switch_vad()
+        self._cuts = _changed(self._cuts, options)
+        self._switch_segmenter()
 
-    def _switch_vad(self) -> None:
-        """Take up another VAD profile as soon as no segment is open and none may be about to."""
-        if self._vad != self._segmenter_vad and self._segmenter.is_quiet:
-            self._segmenter, self._segmenter_vad = self._build_segmenter(self._vad), self._vad
+    def _switch_segmenter(self) -> None:
+        """Take up other wishes as soon as no segment is open and none may be about to."""
+        if self._cuts != self._segmenter_cuts and self._segmenter.is_quiet:
+            self._segmenter, self._segmenter_cuts = self._build_segmenter(self._cuts), self._cuts
             self._origin = self._ring.end
 
     def _apply(self, options: SessionOptions) -> None:
-        old = self._planner.options
         self._wire.rate = options.sample_rate or self._wire.rate
-        self._planner.options = DecodeOptions(
-            language=old.language if options.language is None else options.language or None,
-            task=options.task or old.task,
-            prompt=old.prompt if options.prompt is None else options.prompt,
-            hotwords=old.hotwords if options.hotwords is None else options.hotwords,
-            beam=options.beam or old.beam,
-            fallback=old.fallback if options.fallback is None else options.fallback,
-            alternatives=old.alternatives if options.alternatives is None else options.alternatives,
-            denoise=options.denoise or old.denoise,
-        )
+        self._planner.configure(options)
         self._policy = options.policy or self._policy
-        if options.language is not None:
-            self._planner.language = None
 
     # telling
 
     def _tell_partial(self, segment: Segment, result: DecodeResult, partial: Partial, *, now: float) -> None:
         segment.hear(result, partial)
-        stable, unstable = segment.policy.stable, segment.policy.unstable
-        text = stable + unstable
-        if not text.strip() or self._segments[0] is not segment:
-            return
-        segment.shown = text
-        self._tell(
-            PartialTranscribed,
-            segment_id=segment.segment_id,
-            text=text.strip(),
-            stable=stable,
-            unstable=unstable,
-            language=result.language,
-            lag=now - partial.said_at,
-            cadence=self.cadence,
-        )
+        if self._segments[0] is segment:
+            lag = now - partial.said_at
+            self._report.tell_partial(segment, language=result.language, lag=lag, cadence=self.cadence)
 
     def _tell_finals(self, *, now: float) -> None:
         while self._segments and self._segments[0].is_done:
             segment = self._segments.popleft()
             if segment.failure is not None:
-                self._tell_failure(segment, segment.failure)
-            self._tell_final(segment, now=now)
+                self._report.tell_failure(segment, segment.failure)
+            self._tell_final(segment, lag=now - segment.ended_at)
         self._release()
         self._tell_stops()
 
-    def _tell_final(self, segment: Segment, *, now: float) -> None:
-        text, words = segment.text()
-        stable = segment.policy.stable.strip()
-        if not text:
-            if segment.shown:
-                self._tell(
-                    PartialTranscribed,
-                    segment_id=segment.segment_id,
-                    text="",
-                    stable="",
-                    unstable="",
-                    language="",
-                    lag=now - segment.ended_at,
-                    cadence=self.cadence,
-                )
+    def _tell_final(self, segment: Segment, *, lag: float) -> None:
+        if not segment.text()[0]:
+            self._report.withdraw(segment, lag=lag, cadence=self.cadence)
+            self._report.tell(NothingTranscribed, segment_id=segment.segment_id)
             return
-        results = [w.result for w in segment.windows if w.result]
         self._settle()
-        self._tell(
-            FinalTranscribed,
-            segment_id=segment.segment_id,
-            text=text,
-            words=words,
-            language=results[0].language,
-            model_id=results[0].model_id or self._model_id,
-            start=segment.start / SAMPLE_RATE,
-            end=(segment.end or segment.start) / SAMPLE_RATE,
-            processing=sum(r.decode_s for r in results),
-            lag=now - segment.ended_at,
-            revised=not script.begins_with(text, stable),
-            alternatives=results[0].alternatives if len(results) == 1 else (),
-            seq=self._numbering.tell(),
-        )
-        self._planner.learn_language(results[0])
-
-    def _tell_failure(self, segment: Segment, failure: DecodeResult) -> None:
-        self._tell(
-            ErrorRaised,
-            code=failure.error_code,
-            message=failure.error_message,
-            segment_id=segment.segment_id,
-            start=segment.start / SAMPLE_RATE,
-            end=(segment.end or segment.start) / SAMPLE_RATE,
-        )
+        self._report.tell_final(segment, model_id=self._model_id, lag=lag, seq=self._numbering.tell())
+        self._planner.learn_language(segment.results[0])
 
     def _tell_stops(self) -> None:
         while self._stops and all(s.recording > self._stops[0] for s in self._segments):
             self._stops.popleft()
-            self._tell(RecordingStopped, is_controlled=self._controlled)
+            self._report.tell(RecordingStopped, is_controlled=self._controlled)
 
-    def _tell(self, kind: type[Event], **fields: object) -> None:
-        if kind not in (ErrorRaised, WarningRaised):
-            fields["channel"] = self.channel
-        self._events.append(kind(session_id=self.session_id, **fields))  # type: ignore[arg-type, call-arg]
 
-    def _raise(self, error: PeerError) -> None:
-        self._tell(ErrorRaised, code=error.code, message=error.message, retryable=error.retryable)
-
-    def _warn(self, code: str, message: str) -> None:
-        self._tell(WarningRaised, code=code, message=message)
+def _changed(cuts: Cuts, options: SessionOptions) -> Cuts:
+    wished = {name: getattr(options, name) for name in Cuts.__struct_fields__}
+    return msgspec.structs.replace(cuts, **{name: value for name, value in wished.items() if value is not None})

@@ -11,12 +11,14 @@ from typing import BinaryIO, ClassVar, TypeAlias
 import msgspec
 
 from hotmic.audio.segmenter import SegmenterSettings
-from hotmic.commands import Configure, EndAudio, SessionOptions, StartRecording, StopRecording
+from hotmic.commands import ClearAudio, Configure, EndAudio, SessionOptions, StartRecording, StopRecording
 from hotmic.errors import BadTape
 from hotmic.events import (
     Acknowledged,
+    AudioCleared,
     ErrorRaised,
     FinalTranscribed,
+    NothingTranscribed,
     PartialTranscribed,
     RecordingStarted,
     RecordingStopped,
@@ -37,15 +39,17 @@ LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 64 << 20
 """Far above any chunk or result; more is a broken file."""
 
-SessionCommand: TypeAlias = StartRecording | StopRecording | EndAudio | Configure
+SessionCommand: TypeAlias = StartRecording | StopRecording | EndAudio | ClearAudio | Configure
 Told: TypeAlias = (
     Acknowledged
+    | AudioCleared
     | RecordingStarted
     | RecordingStopped
     | SpeechStarted
     | SpeechEnded
     | PartialTranscribed
     | FinalTranscribed
+    | NothingTranscribed
     | ErrorRaised
     | WarningRaised
 )
