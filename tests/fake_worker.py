@@ -31,7 +31,7 @@ class FakeWorker:
         deadly: frozenset[bytes] = frozenset(),
         dies_after: int = -1,
     ) -> None:
-        self.pid, self.jobs_done = pid, 0
+        self.pid, self.jobs_done, self.threads = pid, 0, 0
         self.exit: WorkerExit | None = None
         self.batches: list[list[str]] = []
         self.most_at_once = self._at_once = 0
@@ -44,6 +44,7 @@ class FakeWorker:
         return self._dead.is_set()
 
     async def start(self, start: Start, report: Callable[[Progress], None]) -> Loaded:
+        self.threads = start.threads
         report(Progress(stage="loading", share=0.0))
         await asyncio.sleep(self._load_s)
         if self._fail_load:

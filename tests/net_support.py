@@ -19,11 +19,12 @@ from hotmic.dialects.dialect import Frame
 from hotmic.engines import echo
 from hotmic.errors import EngineFailed, ModelUnavailable
 from hotmic.metrics import Metrics
-from hotmic.net.connection import Connection, PeerGoneError, Services
+from hotmic.net.connection import Connection, Services
 from hotmic.net.control import Control
 from hotmic.net.grant import Grant
 from hotmic.net.hub import Hub
 from hotmic.net.limit import Quota
+from hotmic.net.peer import PeerGoneError
 from hotmic.net.roster import Roster
 from hotmic.net.runner import Runner
 from hotmic.net.security import Access, Tokens

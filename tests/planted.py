@@ -7,9 +7,12 @@ import socket
 import sys
 from typing import Any
 
+import msgspec
+
 from hotmic.net import listener
 from hotmic.net.hub import Hub
 from hotmic.net.runner import Runner
+from hotmic.values import Word
 
 KEPT: list[object] = []
 
@@ -55,7 +58,19 @@ def stumble() -> None:
     Runner.receive_audio = fall  # type: ignore[method-assign]
 
 
-PLANTS = {"leak": leak, "narrow": narrow, "stumble": stumble}
+def markup() -> None:
+    """Let every text of the engine be markup."""
+    receive = Runner._receive_results
+    evil = "<img src=x onerror=\"document.title='evil'\"><script>document.title='evil'</script>"
+
+    def taint(self: Runner, jobs: Any, results: Any, now: float) -> None:
+        words = (Word(word=evil, start=0.0, end=0.5, probability=1.0),)
+        receive(self, jobs, [msgspec.structs.replace(result, text=evil, words=words) for result in results], now)
+
+    Runner._receive_results = taint  # type: ignore[method-assign]
+
+
+PLANTS = {"markup": markup, "leak": leak, "narrow": narrow, "stumble": stumble}
 
 if __name__ == "__main__":
     PLANTS[sys.argv.pop(1)]()

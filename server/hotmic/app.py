@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from hotmic.building import build_pool, build_runner, build_tapes, rates, session_options
+from hotmic.building import build_access, build_pool, build_runner, build_tapes, rates, session_options
 from hotmic.config.listener import parse_listeners
 from hotmic.config.machine import connections_that_fit
 from hotmic.config.model import ModelSpec
@@ -18,6 +18,7 @@ from hotmic.dialects.negotiate import DIALECTS, GATEWAY_PATHS
 from hotmic.errors import ConfigError
 from hotmic.log import LogStream
 from hotmic.metrics import Metrics
+from hotmic.net.certificate import Certificate
 from hotmic.net.connection import Services
 from hotmic.net.control import Control
 from hotmic.net.health import Health, file_limit
@@ -27,7 +28,7 @@ from hotmic.net.limit import Quota
 from hotmic.net.listener import Listener
 from hotmic.net.reception import ANY_PATH, Reception
 from hotmic.net.roster import Roster
-from hotmic.net.security import Access, Tokens
+from hotmic.net.token_watch import TokenWatch
 from hotmic.values import LoadProgress
 
 DUAL_PATHS = ("/", "/ws/control", "/ws/audio")
@@ -55,14 +56,7 @@ class Daemon:
         self._registry_file = RegistryFile(path, registry)
         self.default_model = registry.get(settings.model or registry.default).id
         check_language(settings.language, registry.get(self.default_model))
-        self.access = Access(
-            host=settings.host,
-            tokens=Tokens.load(settings.tokens) if settings.tokens else Tokens({}),
-            allow_anonymous=settings.auth == "none",
-            allowed_hosts=settings.allowed_hosts,
-            allowed_origins=settings.allowed_origins,
-            allow_null_origin=settings.allow_null_origin,
-        )
+        self.access = build_access(settings)
         self.metrics = Metrics()
         self.roster = Roster()
         self.metrics.registry.register(self.roster)
@@ -100,6 +94,9 @@ class Daemon:
             outbox_bytes=settings.outbox_bytes,
             slow_client=settings.slow_client_s,
         )
+        self._certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+        self._tls = self._certificate.context if self._certificate else None
+        self._token_watch = TokenWatch(settings.tokens, self.access, self.roster)
         self._listeners = self._build_listeners(services)
         self._gateway_reception = Reception("http", services, GATEWAY_PATHS)
         self._gateway: Any = None
@@ -123,7 +120,12 @@ class Daemon:
             doors.append((f"{'-'.join(dict.fromkeys(paths.values()))}-{number}", "listeners", port, paths))
         return [
             (
-                Listener(Reception(name, services, paths), setting=setting, max_message=settings.max_message_bytes),
+                Listener(
+                    Reception(name, services, paths),
+                    setting=setting,
+                    max_message=settings.max_message_bytes,
+                    tls=self._tls,
+                ),
                 port,
             )
             for name, setting, port, paths in doors
@@ -144,7 +146,7 @@ class Daemon:
         shown = f"[{host}]" if ":" in host else host
         for listener, port in self._listeners:
             self.ports[listener.name] = await listener.open(host, port)
-            on_listening(listener.name, f"ws://{shown}:{self.ports[listener.name]}")
+            on_listening(listener.name, f"{self._scheme('ws')}://{shown}:{self.ports[listener.name]}")
         self._watcher = asyncio.create_task(self._watch_registry())
         limit = file_limit() or 0
         free = connections_that_fit(limit)
@@ -190,10 +192,13 @@ class Daemon:
             ),
             reception=self._gateway_reception,
         )
-        self._gateway = Gateway(gateway, max_message=self.settings.max_message_bytes)
+        self._gateway = Gateway(gateway, max_message=self.settings.max_message_bytes, tls=self._tls)
         host = self.settings.host
         self.ports["http"] = await self._gateway.open(host, self.settings.http_port)
-        on_listening("http", f"http://{f'[{host}]' if ':' in host else host}:{self.ports['http']}")
+        on_listening("http", f"{self._scheme('http')}://{f'[{host}]' if ':' in host else host}:{self.ports['http']}")
+
+    def _scheme(self, plain: str) -> str:
+        return plain if self._tls is None else f"{plain}s"
 
     async def load_default(self) -> None:
         """Load the default model.
@@ -249,16 +254,30 @@ class Daemon:
                 what = "could not be loaded" if model.state == "failed" else "keeps crashing and is given up"
                 self.runner.warn("model_failed", f"The model '{model.model_id}' {what}: {model.reason}")
 
-    def _watch_log(self) -> None:
-        if LogStream.problem:
-            self.runner.warn("log", LogStream.problem)
+    def _look_at_certificate(self) -> None:
+        if self._certificate is None:
+            return
+        try:
+            if self._certificate.look():
+                log.info("The TLS certificate was renewed.", file=str(self.settings.tls_cert))
+        except ConfigError as error:
+            log.error("The TLS certificate was edited and cannot be used; the old one stays.", reason=error.message)
+        problem = "The TLS certificate was edited and cannot be used; the old one stays. The log says why."
+        self._show("tls", problem if self._certificate.problem else "")
+
+    def _show(self, code: str, problem: str) -> None:
+        if problem:
+            self.runner.warn(code, problem)
         else:
-            self.runner.warnings.pop("log", None)
+            self.runner.warnings.pop(code, None)
 
     async def _watch_registry(self) -> None:
         while True:
             await asyncio.sleep(REGISTRY_POLL)
-            self._watch_log()
+            self._show("log", LogStream.problem)
+            await self._token_watch.look()
+            self._show("tokens", self._token_watch.problem)
+            self._look_at_certificate()
             change = await asyncio.to_thread(self._registry_file.changed)
             match change:
                 case Registry():

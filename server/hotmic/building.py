@@ -19,6 +19,7 @@ from hotmic.errors import DownloadFailed
 from hotmic.metrics import Metrics
 from hotmic.net.hub import Hub
 from hotmic.net.runner import Runner
+from hotmic.net.security import Access, Tokens
 from hotmic.net.tape import TapeFolder
 from hotmic.net.throttle import Rates
 from hotmic.policies.align_att import AlignAtt
@@ -37,6 +38,24 @@ FILE_SILENCE = 86_400.0
 """Seconds without audio that end a segment of a file: reading it may take as long as it likes."""
 LEAST_THRESHOLD = 0.05
 """A VAD threshold no session goes below, nor nearer to 1."""
+
+
+def build_access(settings: Settings) -> Access:
+    """Return the checks of every connection.
+
+    Raises:
+        ConfigError: The tokens file cannot be used, or the daemon would be open to others without tokens.
+    """
+    return Access(
+        host=settings.host,
+        tokens=Tokens.load(settings.tokens) if settings.tokens else Tokens({}),
+        allow_anonymous=settings.auth == "none",
+        allowed_hosts=settings.allowed_hosts,
+        allowed_origins=settings.allowed_origins,
+        allow_null_origin=settings.allow_null_origin,
+        allowed_addresses=settings.allowed_addresses,
+        trusted_proxies=settings.trusted_proxies,
+    )
 
 
 def build_pool(settings: Settings, registry: Registry, *, on_change: Callable[[], None]) -> LocalPool:

@@ -11,7 +11,8 @@ HotmicError
 │   ├── TooLarge              too_large        (1009)
 │   ├── NotFound              not_found
 │   ├── UnknownModel          unknown_model
-│   ├── NotAuthorized         not_authorized   (1008)
+│   ├── NotAuthorized         not_authorized   ├── TokenRevoked  token_revoked
+│   │                         (1008)           └── TokenExpired  token_expired
 │   ├── RateLimited           rate_limited     ├── QuotaReached  rate_limited   (1013)
 │   ├── SequenceGap           sequence_gap
 │   ├── SessionGone           session_gone
@@ -118,6 +119,18 @@ class NotAuthorized(PeerError):
 
     code = "not_authorized"
     close_code = 1008
+
+
+class TokenRevoked(NotAuthorized):
+    """The token of an open connection was revoked, or what it grants was changed."""
+
+    code = "token_revoked"
+
+
+class TokenExpired(NotAuthorized):
+    """The token was valid until some time ago."""
+
+    code = "token_expired"
 
 
 class RateLimited(PeerError):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import ClassVar, Literal, TextIO, cast
@@ -9,6 +10,53 @@ from typing import ClassVar, Literal, TextIO, cast
 import structlog
 
 from hotmic.errors import ConfigError
+
+_SECRETS = re.compile(
+    r"""(?ix)
+    (?P<before>
+        \b(?:bearer|basic) [ ]+
+      | (?:hotmic-token | openai-insecure-api-key) \.
+      | [?&;] (?:token|api_key|access_token) =
+      | ["']? \b (?:token|authorization|password|client_secret) \b ["']? \s* [:=] \s* ["'] (?:bearer [ ]+)?
+    ) [^\s"'&#,;}]+
+    | \b(?:hm_|ek_|sk-)[A-Za-z0-9_-]{16,}
+    """
+)
+"""Where tokens stand in headers, subprotocols, URLs and JSON, and tokens that are known by how they begin."""
+
+
+def redact(text: str) -> str:
+    """Return a text without the secrets in it.
+
+    >>> redact("GET /?token=abc&x=1 with Authorization: Bearer xyz")
+    'GET /?token=***&x=1 with Authorization: Bearer ***'
+    """
+    return _SECRETS.sub(lambda found: f"{found['before'] or ''}***", text)
+
+
+def _redact_all(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Take secrets out of every text of a log line, a traceback too: the last net, nothing should need it."""
+    return {key: _redacted(value) for key, value in event.items()}
+
+
+def _redacted(value: object) -> object:
+    match value:
+        case str():
+            return redact(value)
+        case bool() | int() | float() | None:
+            return value
+        case _:
+            plain = repr(value)
+            clean = redact(plain)
+            return value if clean == plain else clean
+
+
+class _RedactingFormatter(logging.Formatter):
+    """Lines of libraries, their tracebacks too, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return redact(super().format(record))
 
 
 class LogStream:
@@ -80,10 +128,13 @@ def configure_log(
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,
+            _redact_all,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(stream=stream, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    lines = logging.StreamHandler(stream)
+    lines.setFormatter(_RedactingFormatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[lines], level=logging.WARNING)

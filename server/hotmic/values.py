@@ -111,6 +111,8 @@ class Capabilities(Value, frozen=True, kw_only=True):
     tasks: tuple[Task, ...] = ("transcribe",)
     max_window: float = 30.0
     """Longest window one decode covers, in seconds."""
+    pause_after: float | None = None
+    """Seconds after which a window of a final ends at the first pause; ``None`` for windows as long as can be."""
     batch: int = 8
     """Most rows of one batch."""
     batches_in_flight: int = 1

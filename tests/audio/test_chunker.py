@@ -67,3 +67,29 @@ def test_windows_cover_all_fit_and_stay(pauses: list[tuple[float, float]], heard
 def test_window_too_short_for_its_overlap_is_refused() -> None:
     with pytest.raises(ValueError, match="four overlaps"):
         windows(speech(3), max_window=3 * RATE, overlap=RATE)
+
+
+def test_a_window_that_has_enough_ends_at_the_next_long_pause() -> None:
+    samples = speech(14, [(1, 0.4), (3, 0.15), (5, 0.4), (7, 0.4), (13.4, 0.4)])
+    cuts = [stop for _, stop in windows(samples, max_window=WINDOW, pause_after=2 * RATE, is_over=True)]
+    assert np.allclose(np.array(cuts) / RATE, [5.2, 7.2, 14], atol=0.1), "the first is too early, the last a scrap"
+    assert len(windows(samples, max_window=WINDOW, is_over=True)) == 2
+
+
+def test_a_segment_that_grows_is_not_cut_where_it_stands() -> None:
+    samples = speech(9, [(3, 0.4)])
+    assert windows(samples, max_window=WINDOW, pause_after=2 * RATE) == [(0, 9 * RATE)]
+    assert len(windows(samples, max_window=WINDOW, pause_after=2 * RATE, is_over=True)) == 2
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.tuples(st.floats(0, 44), st.floats(0.05, 0.6)), max_size=24), st.integers(0, 45 * RATE))
+def test_windows_that_end_early_cover_all_fit_and_stay(pauses: list[tuple[float, float]], heard: int) -> None:
+    samples = speech(45, pauses)
+    found = windows(samples, max_window=WINDOW, pause_after=2 * RATE, is_over=True)
+    assert (found[0][0], found[-1][1]) == (0, len(samples))
+    for (start, stop), (after, _) in pairwise(found):
+        assert start < after <= stop
+        assert RATE <= stop - start <= WINDOW
+    earlier = windows(samples[:heard], max_window=WINDOW, pause_after=2 * RATE)
+    assert earlier[:-1] == found[: len(earlier) - 1]

@@ -177,7 +177,7 @@ class TestRegistryFile:
         changed = self.look(file)
         assert isinstance(changed, Registry)
         assert changed.default == "two"
-        assert file.registry is changed
+        assert file.value is changed
         assert self.look(file) is None
 
     def test_broken_edit_keeps_the_old_registry_and_says_why_once(self, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ class TestRegistryFile:
         self.edit(file.path, "default: [")
         assert isinstance(error := self.look(file), ConfigError)
         assert "not YAML" in error.message
-        assert file.registry is before
+        assert file.value is before
         assert self.look(file) is None
         self.edit(file.path, GOOD)
         assert self.look(file) == before

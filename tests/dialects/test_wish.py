@@ -20,3 +20,11 @@ def test_bad_targets_name_the_parameter(query: str) -> None:
         return
     with pytest.raises(BadField, match=name):
         parse_target(f"/?{query}")
+
+
+def test_a_token_in_the_url_is_there_once_or_not_at_all() -> None:
+    assert parse_target("/?token=a").token == "a"
+    assert parse_target("/?token=").token == ""
+    assert parse_target("/").token is None
+    with pytest.raises(BadField):
+        parse_target("/?token=a&token=a")

@@ -1,5 +1,6 @@
 """The web page in a real browser with a microphone that plays a recording."""
 
+import asyncio
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import threading
 import time
 import wave
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +21,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from running import CLIPS, RunningDaemon, running_daemon
+from certificates import make_certificate
+from hotmic.engines import echo
+from running import CLIPS, RunningDaemon, calling, running_daemon
 
 pytestmark = pytest.mark.integration
 
@@ -370,6 +374,52 @@ def test_text_is_never_markup(daemon: RunningDaemon, tmp_path: Path) -> None:
         "languages": ["en", "th", "he"],
         "directions": [False, False, True],
     }
+    assert visit.problems == []
+
+
+EVIL = "<img src=x onerror=\"document.title='evil'\"><script>document.title='evil'</script>"
+
+
+def test_what_models_and_speakers_say_is_text_on_the_page(tmp_path: Path) -> None:
+    """A hostile models.yaml and a hostile engine, all the way from the daemon."""
+    registry = tmp_path / "models.yaml"
+    entry = {"id": "evil", "name": EVIL, "type": "echo", "languages": ["en"], "description": EVIL, "notice": EVIL}
+    registry.write_text(json.dumps({"default": "evil", "models": [{**entry, "phrases": [EVIL]}]}))
+    with (
+        running_daemon(tmp_path, "--models", str(registry), "--vad", "seed", plant="markup") as daemon,
+        visiting(tmp_path, daemon.http) as visit,
+    ):
+        page = visit.page
+        expect(page.locator("#models option")).to_contain_text([EVIL])
+        expect(page.locator("#limited-notice")).to_have_text(EVIL)
+        expect(page.locator("#phrases li")).to_have_text([EVIL])
+        with ThreadPoolExecutor(1) as elsewhere:  # Playwright has a loop of its own here
+            elsewhere.submit(lambda: asyncio.run(speak(daemon))).result()
+        expect(page.get_by_text(EVIL).last).to_be_visible()
+        assert page.locator("img[src=x]").count() == 0
+        assert page.title() == "hotmic"
+        policy = page.request.get(daemon.http).headers["content-security-policy"]
+        assert "script-src 'self'" in policy
+        assert "unsafe" not in policy
+    assert visit.problems == []
+    assert visit.hosts == {"127.0.0.1"}
+
+
+async def speak(daemon: RunningDaemon) -> None:
+    """Say something, and hear that the daemon says something hostile."""
+    async with calling(daemon.audio) as speaker:
+        for number in range(20):
+            await speaker.socket.send(echo.chunk(number).tobytes())
+        await speaker.say(type="audio_end")
+        assert (await speaker.hear("final_transcription"))["text"] == EVIL
+
+
+def test_the_page_under_the_daemon_s_own_tls(tmp_path: Path) -> None:
+    make_certificate(tmp_path)
+    flags = ["--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem")]
+    with running_daemon(tmp_path, *flags) as daemon, visiting(tmp_path, daemon.http) as visit:
+        assert visit.page.locator("#audio").input_value() == f"{daemon.http.replace('http', 'ws', 1)}/ws/audio"
+        say(visit.page)
     assert visit.problems == []
 
 

@@ -10,6 +10,7 @@ from hotmic.commands import EndAudio, SessionOptions
 from hotmic.engines import echo
 from hotmic.errors import ModelUnavailable, Superseded
 from hotmic.events import ErrorRaised, Event, FinalTranscribed
+from hotmic.net.grant import Grant
 from hotmic.net.presence import Owner
 from hotmic.net.runner import Runner
 from hotmic.values import SAMPLE_RATE, Capabilities, LoadProgress
@@ -227,5 +228,22 @@ def test_a_channel_goes_back_to_the_model_that_served_last(tmp_path: Path) -> No
         assert house.control.options_of("c").model == "z"
         peer.leave()
         await connection
+
+    virtual_time.run(main())
+
+
+def test_who_may_not_load_models_may_choose_the_one_that_serves(tmp_path: Path) -> None:
+    async def main() -> None:
+        models = "".join(f"  - {{id: {m}, name: {m}, type: echo, languages: [en]}}\n" for m in ("echo", "z"))
+        house = House(tmp_path, registry=f"default: echo\naliases: {{whisper-1: echo}}\nmodels:\n{models}")
+        peer = FakePeer()
+        connection = house.admit(peer, speaks=True, grant=Grant(name="app", scopes=("speak", "listen")))
+        for number, model_id in enumerate(("whisper-1", "z")):
+            peer.say({"type": "configure", "model": model_id, "request_id": number})
+            await asyncio.sleep(3)
+        await connection
+        answers = {message["request_id"]: message for message in peer.sent}
+        assert answers[0]["type"] == "configured"
+        assert answers[1]["code"] == "not_authorized"
 
     virtual_time.run(main())

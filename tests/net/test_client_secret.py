@@ -1,7 +1,8 @@
 import pytest
 
+from hotmic.config.token_file import SECRET_PREFIX
 from hotmic.errors import NotAuthorized, RateLimited
-from hotmic.net.client_secret import PREFIX, ClientSecrets
+from hotmic.net.client_secret import ClientSecrets
 from hotmic.net.grant import Grant
 
 ALICE = Grant(name="alice", token_id="a1")
@@ -10,7 +11,7 @@ ALICE = Grant(name="alice", token_id="a1")
 def test_a_secret_opens_once_and_carries_its_configuration() -> None:
     secrets = ClientSecrets()
     value = secrets.create(ALICE, ttl=60, session_config='{"type":"transcription"}', now=100)
-    assert value.startswith(PREFIX)
+    assert value.startswith(SECRET_PREFIX)
     grant = secrets.redeem(value, now=159)
     assert (grant.name, grant.token_id, grant.session_config) == ("alice", "a1", '{"type":"transcription"}')
     assert grant.scopes == ("speak", "listen"), "control is not given on"

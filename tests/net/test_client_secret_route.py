@@ -5,9 +5,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from hotmic.config.token_file import digest
 from hotmic.errors import NotAuthorized
 from hotmic.net.client_secret_route import MAX_BODY, PATH, add_client_secrets
-from hotmic.net.grant import Grant, digest
+from hotmic.net.grant import Grant
 from hotmic.net.security import Access, Credentials, Tokens
 
 TOKEN = "correct-horse-battery-staple"

@@ -106,3 +106,48 @@ def test_bad_token_files_are_told_without_the_token(tmp_path: Path, text: str, p
     with pytest.raises(ConfigError, match=problem) as caught:
         tokens(tmp_path, text)
     assert TOKEN not in caught.value.message
+
+
+TWO = [
+    Credentials(authorization=f"Bearer {TOKEN}", protocols=("hotmic-token.0123456789abcdef",)),
+    Credentials(authorization=f"Bearer {TOKEN}", query="0123456789abcdef"),
+    Credentials(protocols=(f"hotmic-token.{TOKEN}", "openai-insecure-api-key.0123456789abcdef")),
+    Credentials(protocols=(f"hotmic-token.{TOKEN}", "hotmic-token.wrong")),
+    Credentials(authorization="Basic abc", query=TOKEN),
+    Credentials(authorization="", query=TOKEN),
+    Credentials(authorization="Bearer ", query=TOKEN),
+    Credentials(authorization=""),
+    Credentials(protocols=("hotmic-token.",)),
+    Credentials(query=""),
+]
+
+
+@pytest.mark.parametrize("credentials", TWO)
+def test_two_tokens_that_differ_and_empty_ones_are_refused(tmp_path: Path, credentials: Credentials) -> None:
+    with pytest.raises(NotAuthorized):
+        Access(host="0.0.0.0", tokens=tokens(tmp_path)).grant(credentials)
+    assert Access(host="127.0.0.1", tokens=Tokens({})).grant(credentials) == Grant(), "nobody asked for one"
+
+
+ONE = [
+    Credentials(authorization=f"bearer  {TOKEN} "),
+    Credentials(protocols=("realtime", f"openai-insecure-api-key.{TOKEN}")),
+    Credentials(protocols=(f"hotmic-token.{TOKEN}",), authorization=f"Bearer {TOKEN}", query=TOKEN),
+    Credentials(query=TOKEN),
+]
+
+
+@pytest.mark.parametrize("credentials", ONE)
+def test_one_token_counts_however_often_it_comes(tmp_path: Path, credentials: Credentials) -> None:
+    grant = Access(host="0.0.0.0", tokens=tokens(tmp_path)).grant(credentials)
+    assert grant is not None
+    assert grant.name == "alice"
+
+
+def test_no_token_left_lets_nobody_in(tmp_path: Path) -> None:
+    access = Access(host="0.0.0.0", tokens=tokens(tmp_path))
+    access.replace_tokens(Tokens({}))
+    assert access.needs_token
+    assert access.grant(Credentials()) is None
+    with pytest.raises(NotAuthorized):
+        access.grant_token(TOKEN)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -36,12 +37,20 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 async def tell_secrets(daemon: RunningDaemon) -> str:
     """Present tokens in every wrong way, say the secret words through faults of every kind; return what was heard."""
-    for path in ("/", f"/?token={WRONG}"):
-        with pytest.raises(InvalidStatus):
-            async with calling(daemon.control + path, additional_headers={"Authorization": f"Bearer {WRONG}"}):
-                pass
+    wrong = {"additional_headers": {"Authorization": f"Bearer {WRONG}"}}
+    spoken = {"subprotocols": [f"hotmic-token.{WRONG}"]}
+    openai = {"subprotocols": ["realtime", f"openai-insecure-api-key.{WRONG}"]}
+    basic = {"additional_headers": {"Authorization": f"Basic {TOKEN}"}}
+    url: dict[str, Any] = {}
+    tries = [("/", wrong), (f"/?token={TOKEN}", url), (f"/?token={WRONG}&token={TOKEN}", url)]
+    tries += [("/", spoken), ("/", openai), ("/", basic), (f"/nowhere?token={TOKEN}", url), (f"/%zz?token={WRONG}", {})]
+    for door in (daemon.control, daemon.http.replace("http", "ws", 1) + "/ws/audio"):
+        for path, options in tries:
+            with pytest.raises(InvalidStatus):
+                async with calling(door + path, **options):
+                    pass
     for kind, token in (("authenticate", WRONG), ("sing", TOKEN), ("ping", WRONG)):
-        async with calling(f"{daemon.control}/?token={TOKEN}") as caller:
+        async with calling(daemon.control) as caller:
             await caller.say(type=kind, token=token)
             assert (await caller.hear("error"))["code"] in ("not_authorized", "unknown_type")
     async with calling(daemon.control) as control:

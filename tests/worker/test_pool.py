@@ -642,3 +642,26 @@ def test_room_is_not_made_by_ending_the_current_model(
         await pool.close()
 
     asyncio.run(main())
+
+
+def test_models_that_serve_beside_each_other_share_the_cores(
+    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hotmic.worker.loader.count_cores", lambda: 8)
+    fleet = Fleet()
+
+    async def test(pool: LocalPool) -> None:
+        await pool.load("a", mode="beside", report=ignore)
+        await pool.load("b", mode="beside", report=ignore)
+        for model_id in ("c", "d"):
+            await pool.acquire(model_id, report=ignore)
+        await pool.load("a", mode="replace", report=ignore)
+        assert [worker.threads for worker in fleet.workers] == [8, 8, 4, 2, 2]
+        await pool.unload("a")
+        for model_id in ("c", "d"):
+            pool.release(model_id)
+        await asyncio.sleep(1000)
+        await pool.load("b", mode="beside", report=ignore)
+        assert fleet.workers[-1].threads == 8
+
+    run(fleet, test)

@@ -6,6 +6,8 @@ import numpy.typing as npt
 from hotmic.audio import level
 from hotmic.values import SAMPLE_RATE, Samples
 
+_Powers = npt.NDArray[np.floating]
+
 _BLOCK = SAMPLE_RATE // 100
 _SMOOTHING = 6
 _PAUSE_BLOCKS = 12
@@ -14,9 +16,20 @@ _PAUSE_DB = 20.0
 
 _FIRST, _LAST = 1 / 2, 0.95
 """Where in a window the cut may be: not so late that the next window begins with a scrap."""
+_EARLY_BLOCKS = 20
+"""A pause that ends a window before it is full is longer: one between sentences."""
+_SCRAP = SAMPLE_RATE // 2
+"""Samples that the last window of a segment has at least."""
 
 
-def windows(samples: Samples, *, max_window: int, overlap: int = SAMPLE_RATE) -> list[tuple[int, int]]:
+def windows(
+    samples: Samples,
+    *,
+    max_window: int,
+    overlap: int = SAMPLE_RATE,
+    pause_after: int | None = None,
+    is_over: bool = False,
+) -> list[tuple[int, int]]:
     """Choose the windows of a segment from its audio alone.
 
     A window ends in the middle of a pause of 120 ms or more if its second half has one, and the next begins on the same
@@ -28,6 +41,8 @@ def windows(samples: Samples, *, max_window: int, overlap: int = SAMPLE_RATE) ->
         samples: The segment so far.
         max_window: Longest window in samples.
         overlap: Samples two windows share when there is no pause between them.
+        pause_after: Samples after which a window ends at the first pause of 200 ms; ``None`` for the longest windows.
+        is_over: Whether the segment has ended: then its last window is looked at for such pauses, too.
 
     Returns:
         ``(start, stop)`` within ``samples``, in order, without holes; the last one ends with the samples.
@@ -40,19 +55,32 @@ def windows(samples: Samples, *, max_window: int, overlap: int = SAMPLE_RATE) ->
     found: list[tuple[int, int]] = []
     start = 0
     while len(samples) - start > max_window:
-        cut, paused = _choose_cut(samples[start : start + max_window])
+        cut, paused = _choose_cut(samples[start : start + max_window], pause_after)
         margin = 0 if paused else overlap // 2
         stop = min(cut + margin, max_window)
         found.append((start, start + stop))
         start += cut - margin
+    while is_over and pause_after is not None:
+        early = _early_cut(_powers(samples[start:]), pause_after)
+        if early is None or len(samples) - start - early < _SCRAP:
+            break
+        found.append((start, start + early))
+        start += early
     found.append((start, len(samples)))
     return found
 
 
-def _choose_cut(window: Samples) -> tuple[int, bool]:
+def _powers(window: Samples) -> _Powers:
+    return level.smooth(level.block_powers(window, _BLOCK), _SMOOTHING)
+
+
+def _choose_cut(window: Samples, pause_after: int | None) -> tuple[int, bool]:
     """Return where to cut this window, and whether that is a real pause."""
-    powers = level.smooth(level.block_powers(window, _BLOCK), _SMOOTHING)
+    powers = _powers(window)
     first, last = int(len(powers) * _FIRST), int(len(powers) * _LAST)
+    early = None if pause_after is None else _early_cut(powers[:last], pause_after)
+    if early is not None:
+        return early, True
     loud = float(np.percentile(powers, 95))
     pause = _longest_run(powers[first:last] <= loud * 10 ** (-_PAUSE_DB / 10))
     if pause[1] - pause[0] >= _PAUSE_BLOCKS:
@@ -60,11 +88,24 @@ def _choose_cut(window: Samples) -> tuple[int, bool]:
     return (first + int(np.argmin(powers[first:last]))) * _BLOCK + _BLOCK // 2, False
 
 
+def _early_cut(powers: _Powers, pause_after: int) -> int | None:
+    """Return the middle of the first long pause behind ``pause_after`` samples, if there is one."""
+    if not len(powers):
+        return None
+    quiet = powers <= float(np.percentile(powers, 95)) * 10 ** (-_PAUSE_DB / 10)
+    for start, stop in _runs(quiet):
+        middle = (start + stop) * _BLOCK // 2
+        if stop - start >= _EARLY_BLOCKS and middle >= pause_after:
+            return middle
+    return None
+
+
 def _longest_run(flags: npt.NDArray[np.bool_]) -> tuple[int, int]:
     """Return ``[start, stop)`` of the longest stretch of true values; the first of equals."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
-    if not len(edges):
-        return 0, 0
-    starts, stops = edges[::2], edges[1::2]
-    best = int(np.argmax(stops - starts))
-    return int(starts[best]), int(stops[best])
+    return max(_runs(flags), key=lambda run: run[1] - run[0], default=(0, 0))
+
+
+def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return ``[start, stop)`` of every stretch of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8))).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))

@@ -9,6 +9,7 @@ from hotmic.cli.demo import demo
 from hotmic.cli.models import models, pull
 from hotmic.cli.replay import replay
 from hotmic.cli.serve import serve
+from hotmic.cli.token import token
 from hotmic.cli.transcribe import transcribe
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ def _root(
 for command in (serve, demo, transcribe, models, pull, check, replay):
     app.command()(command)
 app.add_typer(bench)
+app.add_typer(token)
 
 
 def main() -> None:

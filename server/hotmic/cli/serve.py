@@ -41,8 +41,10 @@ def serve(
     language: Annotated[str | None, typer.Option(help="Language code; left out: the model's own.")] = None,
     vad: Annotated[str | None, typer.Option(help="default, energy, silero, webrtc or seed.")] = None,
     denoise: Annotated[str | None, typer.Option(help="off, auto or on.")] = None,
-    tokens: Annotated[Path | None, typer.Option(help="File of tokens, one 'name:token[:scopes]' per line.")] = None,
+    tokens: Annotated[Path | None, typer.Option(help="File of tokens; 'hotmic token add' writes it.")] = None,
     auth: Annotated[str | None, typer.Option(help="'none' serves a network without tokens.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM certificate chain: all ports speak TLS.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM private key of the certificate.")] = None,
     allow_null_origin: Annotated[
         bool, typer.Option("--allow-null-origin", help="Accept pages opened from disk without a token.")
     ] = False,

@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from hotmic.config.document import Field, load, nearest
+from hotmic.config.edit import EditedFile
 from hotmic.config.model import (
     MODEL_ID_PATTERN,
     Bundled,
@@ -135,6 +136,7 @@ def _parse_model(field: Field, folder: Path) -> ModelSpec:
         "compute_type": lambda item: item.choice(get_args(ComputeType)),
         "min_window_s": lambda item: float(item.number(0.5, 30)),
         "max_window_s": lambda item: float(item.number(1, 30)),
+        "pause_after_s": lambda item: float(item.number(0.5, 30)),
         "no_speech_threshold": lambda item: float(item.number(0, 1)),
         "guards": _parse_guards,
         "beam": lambda item: item.integer(1, 20),
@@ -223,48 +225,13 @@ def _reference(field: Field, ids: list[str]) -> str:
     return value
 
 
-class RegistryFile:
+class RegistryFile(EditedFile[Registry]):
     """Watch one models.yaml while the daemon runs.
-
-    Call ``changed`` about once a second; it costs one ``stat``. An edit is read once the file has stayed the same from
-    one call to the next: half a list of models may look like a whole one.
 
     Args:
         path: The file.
-        registry: What was read from it at the start; it stays in force while an edit is broken.
+        registry: What was read from it at the start.
     """
 
     def __init__(self, path: Path, registry: Registry) -> None:
-        self.path = path
-        self.registry = registry
-        self._taken = self._seen = self._signature()
-        self._broken = False
-
-    def changed(self) -> Registry | ConfigError | None:
-        """Return the new registry, the reason why the new file cannot be used, or ``None`` when nothing changed.
-
-        Each edit is reported once. A file saved without a difference is no change, unless it mends a broken one.
-        """
-        before, self._seen = self._seen, self._signature()
-        if self._seen != before or self._seen == self._taken:
-            return None
-        # Taken before reading: an edit in between shows at the next call.
-        self._taken = self._seen
-        try:
-            registry = Registry.load(self.path)
-        except ConfigError as error:
-            self._broken = True
-            return error
-        if registry == self.registry and not self._broken:
-            return None
-        self._broken = False
-        self.registry = registry
-        return registry
-
-    def _signature(self) -> tuple[int, int, int] | None:
-        try:
-            status = self.path.stat()
-        except OSError:
-            # A missing file is a state of its own; reading it then says why.
-            return None
-        return (status.st_mtime_ns, status.st_size, status.st_ino)
+        super().__init__(path, registry, Registry.load)

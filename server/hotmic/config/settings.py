@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     batch_size: int = Field(default=8, ge=1, le=256)
     """Most windows decoded in one batch."""
     threads: int = Field(default=0, ge=0, le=1024)
-    """CPU threads of one model; 0 takes the number of cores."""
+    """CPU threads of one model; 0 takes its share of the cores: all, half beside another model, and so on."""
     keep_alive_s: float = Field(default=300, ge=0, le=86_400)
     """Time a model that sessions chose for themselves stays loaded after the last of them left."""
     max_chosen_models: int = Field(default=3, ge=0, le=64)
@@ -157,12 +157,20 @@ class Settings(BaseSettings):
     """Web origins besides the daemon's own that may connect, such as `https://captions.example`."""
     allowed_hosts: Names = ()
     """Host names besides the loopback ones under which the daemon may be addressed."""
+    allowed_addresses: Names = ()
+    """Addresses that may connect, such as `192.168.0.0/16`; by default all. Loopback counts like any other."""
+    trusted_proxies: Names = ()
+    """Addresses of reverse proxies that tell in `X-Forwarded-For` or `Forwarded` where a connection comes from."""
     allow_null_origin: bool = False
     """Whether pages opened from disk (Origin `null`) may connect without a token."""
     auth: Literal["auto", "none"] = "auto"
     """`none` permits a bind beyond loopback without tokens: everyone who reaches the port may listen and speak."""
     tokens: Path | None = None
-    """File with the tokens clients must present."""
+    """File of the tokens that clients must present, as digests; `hotmic token add` writes it."""
+    tls_cert: Path | None = None
+    """PEM file of the certificate chain: all ports then speak TLS. Read again when it is renewed."""
+    tls_key: Path | None = None
+    """PEM file of the private key, without a password; by default the key stands in `tls_cert`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""
     log_file: Path | None = None
@@ -176,12 +184,14 @@ class Settings(BaseSettings):
     drain_s: float = Field(default=25, ge=0, le=600)
     """Time for open speech to be finished when the daemon is told to stop."""
 
-    @field_validator("listeners", "allowed_origins", "allowed_hosts", mode="before")
+    @field_validator(
+        "listeners", "allowed_origins", "allowed_hosts", "allowed_addresses", "trusted_proxies", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("models", "models_dir", "tokens", "log_file", "record")
+    @field_validator("models", "models_dir", "tokens", "tls_cert", "tls_key", "log_file", "record")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value else None
@@ -284,6 +294,7 @@ def _rules(settings: Settings) -> Iterator[tuple[str, bool, str]]:
     cadence = settings.partial_cadence_ms
     yield "partial_cadence_max_ms", settings.partial_cadence_max_ms >= cadence, "at least partial_cadence_ms"
     yield "max_audio_speed", not 0 < settings.max_audio_speed < 1, "0, or at least 1"
+    yield "tls_key", settings.tls_key is None or settings.tls_cert is not None, "together with tls_cert"
     yield "hang_over_ms", settings.hang_over_ms <= settings.min_silence_ms, "at most min_silence_ms"
     seen: set[int] = set()
     for key in ("control_port", "audio_port", "http_port"):

@@ -35,6 +35,14 @@ class Dialect:
         """Return the name its session should have, empty for any."""
         return wish.session
 
+    def commands_to_run(self) -> Sequence[Command]:
+        """Return what to carry out before the first frame.
+
+        Raises:
+            PeerError: The URL asks for what cannot be.
+        """
+        return ()
+
     def parse(self, frame: Frame) -> Sequence[Command]:
         """Turn a frame into commands.
 

@@ -19,8 +19,10 @@ class Wish(Value, frozen=True, kw_only=True):
     client_id: str = ""
     model: str = ""
     sample_rate: int | None = None
-    token: str = ""
-    """A token in the URL; only some listeners take it there."""
+    unique: str = ""
+    """A name that no other connection has; given by the daemon."""
+    token: str | None = None
+    """A token in the URL, also an empty one; only some dialects take it there."""
     session_config: str = ""
     """A JSON object that a client secret carries: what the session starts with, in the words of its dialect."""
 
@@ -36,12 +38,15 @@ def parse_target(target: str) -> Wish:
     for key in _NAMES:
         if key in query and not NAME.fullmatch(query[key]):
             raise BadField(f"'{key}' must be 1 to 64 letters, digits, '.', '_' or '-'.")
+    tokens = parse_qs(parts.query, keep_blank_values=True).get("token", [])
+    if len(tokens) > 1:
+        raise BadField("'token' stands in the URL more than once.")
     rate = query.get("sample_rate")
     if rate is not None and not (rate.isascii() and rate.isdigit() and 4_000 <= int(rate) <= 192_000):
         raise BadField("'sample_rate' must be between 4000 and 192000.")
     return Wish(
         path=parts.path,
         sample_rate=int(rate) if rate else None,
-        token=query.get("token", ""),
+        token=tokens[0] if tokens else None,
         **{key: query.get(key, "") for key in _NAMES},
     )

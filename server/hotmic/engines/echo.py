@@ -159,7 +159,7 @@ class EchoEngine:
         if unknown := sorted(spec.options.keys() - OPTIONS.keys()):
             raise EngineFailed(f"The echo engine has no option {unknown[0]!r}; it has {', '.join(OPTIONS)}.")
         self._options = {**OPTIONS, **spec.options}
-        self._max_window = spec.max_window_s
+        self._max_window, self._pause_after = spec.max_window_s, spec.pause_after_s
         self._batch_size = batch_size
         self._done = 0
         time.sleep(self._number("load_s"))
@@ -169,7 +169,7 @@ class EchoEngine:
     @property
     def capabilities(self) -> Capabilities:
         """What it can do."""
-        return Capabilities(max_window=self._max_window, batch=self._batch_size)
+        return Capabilities(max_window=self._max_window, pause_after=self._pause_after, batch=self._batch_size)
 
     def warm_up(self, report: Callable[[float], None]) -> None:
         """Nothing to warm."""

@@ -104,6 +104,7 @@ class HfEngine:
             languages=self._languages,
             tasks=("transcribe", "translate") if self._vocabulary.multilingual else ("transcribe",),
             max_window=min(self._spec.max_window_s, self._frames / FRAMES_PER_SECOND),
+            pause_after=self._spec.pause_after_s,
             batch=self._batch_size,
         )
 

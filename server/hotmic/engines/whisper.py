@@ -131,6 +131,7 @@ class WhisperEngine:
             languages=self._languages,
             tasks=("transcribe", "translate") if self._vocabulary.multilingual else ("transcribe",),
             max_window=self._spec.max_window_s,
+            pause_after=self._spec.pause_after_s,
             batch=self._batch_size,
             batches_in_flight=2 if self._device == "cuda" else 1,
         )

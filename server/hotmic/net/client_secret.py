@@ -5,12 +5,11 @@ from collections import Counter
 
 import msgspec
 
+from hotmic.config.token_file import SECRET_PREFIX, digest
 from hotmic.errors import NotAuthorized, RateLimited
-from hotmic.net.grant import Grant, digest
+from hotmic.net.grant import Grant
 from hotmic.values import Value
 
-PREFIX = "ek_"
-"""How every client secret begins; no token may."""
 MOST, MOST_PER_TOKEN = 4096, 256
 """Secrets that may wait to be used, in all and of one token."""
 SCOPES = ("speak", "listen")
@@ -52,7 +51,7 @@ class ClientSecrets:
         owners = Counter(entry.grant.token_id for entry in self._waiting.values())
         if len(self._waiting) >= self._most or owners[grant.token_id] >= self._most_per_token:
             raise RateLimited("Too many client secrets wait to be used; come again later.", retry_after_ms=10_000)
-        value = PREFIX + secrets.token_urlsafe(32)
+        value = SECRET_PREFIX + secrets.token_urlsafe(32)
         delegated = msgspec.structs.replace(grant, scopes=scopes, is_delegated=True, session_config=session_config)
         self._waiting[digest(value)] = _Waiting(grant=delegated, expires_at=now + ttl)
         return value

@@ -42,7 +42,7 @@ def add_client_secrets(app: FastAPI, access: Access) -> None:
             config = msgspec.json.encode(session).decode()
             value, expires_at = access.create_client_secret(grant, ttl=seconds, session_config=config)
         except HotmicError as error:
-            return _failure(error, _STATUSES.get(type(error), 400))
+            return _failure(error, _status(error))
         shown = {"id": f"sess_{secrets.token_hex(12)}", "object": "realtime.transcription_session", **session}
         return JSONResponse(
             {"value": value, "expires_at": expires_at, "session": shown}, headers={"Cache-Control": "no-store"}
@@ -76,7 +76,16 @@ def _parse(body: bytes) -> tuple[int, dict[str, Any]]:
     return (wanted.expires_after or _ExpiresAfter()).seconds, session
 
 
-_STATUSES: dict[type[HotmicError], int] = {NotAuthorized: 403, RateLimited: 429, TooLarge: 413}
+def _status(error: HotmicError) -> int:
+    match error:
+        case NotAuthorized():
+            return 403
+        case TooLarge():
+            return 413
+        case RateLimited():
+            return 429
+        case _:
+            return 400
 
 
 def _failure(error: HotmicError, status: int) -> JSONResponse:

@@ -5,7 +5,7 @@ import contextlib
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from functools import partial
 
 import msgspec
 import structlog
@@ -17,11 +17,13 @@ from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import request_id
 from hotmic.errors import BadField, HotmicError, NotAuthorized, QuotaReached, RateLimited, SessionGone
 from hotmic.metrics import Metrics
+from hotmic.net.audit import auditing
 from hotmic.net.control import Control, configured, failure, merge
 from hotmic.net.grant import Grant
 from hotmic.net.hub import Hub, wall_clock
 from hotmic.net.limit import Quota
 from hotmic.net.outbox import Outbox
+from hotmic.net.peer import Peer, PeerGoneError
 from hotmic.net.presence import Owner
 from hotmic.net.roster import ClientReport, Roster
 from hotmic.net.runner import Runner
@@ -39,41 +41,6 @@ SLICE = 32_000
 """Bytes of audio fed in one go, so that a large frame does not hold the event loop."""
 
 log = structlog.get_logger(__name__)
-
-
-class PeerGoneError(Exception):
-    """The connection is closed.
-
-    Args:
-        said_goodbye: Whether the other side closed it of its own accord.
-    """
-
-    def __init__(self, *, said_goodbye: bool = False) -> None:
-        super().__init__()
-        self.said_goodbye = said_goodbye
-
-
-class Peer(Protocol):
-    """A WebSocket, whatever library holds it."""
-
-    address: str
-
-    async def receive(self) -> Frame:
-        """Return the next frame.
-
-        Raises:
-            PeerGoneError: The connection is closed.
-        """
-
-    async def send(self, frame: Frame) -> None:
-        """Send a frame; text where it is JSON.
-
-        Raises:
-            PeerGoneError: The connection is closed.
-        """
-
-    async def close(self, code: int, reason: str) -> None:
-        """Close the connection."""
 
 
 class Services:
@@ -124,7 +91,7 @@ class Connection:
     ) -> None:
         self.grant = grant
         self._has_named_channel = bool(channel)
-        self.channel = channel or (_own_channel(dialect) if dialect.is_private else COMMON_CHANNEL)
+        self.channel = channel or (_own_channel(dialect) if dialect.is_private else _common_channel(grant))
         self._peer, self._dialect, self._services = peer, dialect, services
         self._session_name = session
         self._session_id: str | None = None
@@ -133,7 +100,7 @@ class Connection:
         self._throttle = Throttle(services.rates, tell=self._warn, withhold=self._withhold)
         self._leave: Callable[[], None] = lambda: None
         self._closing: tuple[int, str] | None = None
-        self._is_over = False
+        self._is_over = self._is_shown_out = False
         self._cut = asyncio.Event()
         self._log = log.bind(dialect=dialect.name, address=peer.address)
 
@@ -141,6 +108,11 @@ class Connection:
     def is_speaker(self) -> bool:
         """Whether it brings audio."""
         return self._dialect.is_speaker
+
+    @property
+    def _is_apart(self) -> bool:
+        """Whether it is in a channel of its own, which no token need be for."""
+        return self._dialect.is_private and not self._has_named_channel
 
     @property
     def _token(self) -> str | None:
@@ -201,8 +173,8 @@ class Connection:
         """Serve the client until either side ends it."""
         try:
             self._enter()
-        except QuotaReached as error:
-            self._refuse(error, None)
+        except (QuotaReached, NotAuthorized) as error:
+            self._show_out(error)
         else:
             try:
                 await self._serve()
@@ -240,7 +212,15 @@ class Connection:
     def _enter(self) -> None:
         """Count it with its address and its token; again when the token comes as a message."""
         self._leave()
-        self._leave = self._services.connections.enter(address=self._peer.address, token=self._token)
+        grant = self.grant
+        if grant is None:
+            self._leave = self._services.connections.enter(address=self._peer.address)
+            return
+        self._require_channel(self.channel)
+        self._throttle.limit_audio(grant.audio_speed, partial(self._services.access.spend, grant))
+        self._leave = self._services.connections.enter(
+            address=self._peer.address, token=self._token, most=grant.connections
+        )
 
     async def _farewell(self, code: int, reason: str) -> None:
         """Send what still waits, as far as the client takes it, and close."""
@@ -253,6 +233,8 @@ class Connection:
         await self._peer.close(code, reason)
 
     async def _read(self) -> None:
+        if self.grant is not None:
+            await self._carry_out(self._dialect.commands_to_run)
         deadline = asyncio.get_running_loop().time() + FIRST_MESSAGE
         while self._closing is None:
             if self.grant is None:
@@ -266,19 +248,22 @@ class Connection:
                 frame = await self._peer.receive()
             await self._throttle.admit_message()
             waiting = len(self._outbox)
-            try:
-                for command in self._parse(frame):
-                    await self._receive(command)
-            except HotmicError as error:
-                self._refuse(error, request_id(frame) if isinstance(frame, str) else None)
-            self._send(self._dialect.frames_to_send(timestamp=wall_clock()))
+            await self._carry_out(partial(self._parse, frame), frame)
             if len(self._outbox) > waiting:
                 await self._outbox.has_room()  # who asks faster than it reads the answers is not to be cut for them
+
+    async def _carry_out(self, ask: Callable[[], Sequence[c.Command]], frame: Frame = b"") -> None:
+        try:
+            for command in ask():
+                await self._receive(command)
+        except HotmicError as error:
+            self._refuse(error, request_id(frame) if isinstance(frame, str) else None)
+        self._send(self._dialect.frames_to_send(timestamp=wall_clock()))
 
     def _parse(self, frame: Frame) -> Sequence[c.Command]:
         try:
             commands = self._dialect.parse(frame)
-            if self._dialect.is_private and self.channel == COMMON_CHANNEL and not self._has_named_channel:
+            if self._is_apart and self.channel == _common_channel(self.grant):
                 self.move(_own_channel(self._dialect))
             return commands
         except HotmicError:
@@ -326,6 +311,23 @@ class Connection:
         elif self.grant is None:
             self.close(1008, "the first message must present a token")
 
+    def check_grant(self) -> None:
+        """Show the client out if its token is no longer in force; what it said is finalised."""
+        try:
+            if self.grant is not None:
+                self._services.access.check_grant(self.grant)
+        except NotAuthorized as error:
+            self._is_shown_out = True
+            self._show_out(error)
+
+    def _show_out(self, error: HotmicError) -> None:
+        self._refuse(error, None)
+        self.close(error.close_code or 1008, f"{error.code}: {error.message}"[:100])
+
+    def _require_channel(self, channel: str) -> None:
+        if self.grant is not None and not self._is_apart:
+            self.grant.require_channel(channel)
+
     def _warn(self, warning: e.WarningRaised) -> None:
         self._log.info("Held back.", reason=warning.message)
         self.answer(msgspec.structs.replace(warning, session_id=self._session_id or ""))
@@ -355,6 +357,7 @@ class Connection:
                 self.answer(e.Ponged(request_id=command.request_id))
             case c.Subscribe(channel=channel):
                 self.grant.require("listen")
+                self.grant.require_channel(channel)
                 self.move(channel)
                 self.answer(e.Subscribed(request_id=command.request_id, channel=channel))
                 self._catch_up(command.last_event_id)
@@ -377,7 +380,8 @@ class Connection:
                 else:
                     self._services.control.choose_model(session_id, command, self, answer)
             case _:
-                self._services.control.receive(command, self)
+                with auditing(command, who=self._token or "", address=self._peer.address, channel=self.channel):
+                    self._services.control.receive(command, self)
 
     def _resume(self, command: c.Resume) -> None:
         if self._session_id is not None:
@@ -396,6 +400,7 @@ class Connection:
 
     def _take_over(self, session_id: str) -> Session:
         """Go on with a session that waits for its speaker."""
+        self._require_channel(self._services.runner.channel_of(session_id, self._tenant) or self.channel)
         owner = Owner(hear=self.answer, lose=self._lose_session, is_awaited=self._dialect.keeps_session)
         session = self._services.runner.resume_session(session_id, owner=owner, tenant=self._tenant)
         self._session_id = session_id
@@ -441,7 +446,11 @@ class Connection:
 
     def _authenticate(self, command: c.Authenticate) -> None:
         first = self.grant is None
-        self.grant = self._services.access.grant_token(command.token)
+        with auditing(command, who="", address=self._peer.address, channel=self.channel) as outcome:
+            self.grant = self._services.access.grant_token(command.token)
+            outcome["who"] = self._token or ""
+        if first and not self._has_named_channel and not self._dialect.is_private:
+            self.move(_common_channel(self.grant))
         self._enter()
         self.answer(e.Authenticated(request_id=command.request_id, scopes=tuple(self.grant.scopes)))
         if first:
@@ -452,7 +461,8 @@ class Connection:
             with contextlib.suppress(SessionGone):  # then it is new
                 self._take_over(self._session_name)
         if self._session_id is None:
-            leave = self._services.streams.enter(address=self._peer.address, token=self._token)
+            most = self.grant.streams if self.grant is not None else None
+            leave = self._services.streams.enter(address=self._peer.address, token=self._token, most=most)
             owner = Owner(hear=self.answer, lose=self._lose_session, end=leave, is_awaited=self._dialect.keeps_session)
             try:
                 self._session_id = self._services.runner.open_session(
@@ -475,7 +485,7 @@ class Connection:
         session_id, self._session_id = self._session_id, None
         if session_id is None:
             return
-        if said_goodbye and not self._dialect.keeps_session:
+        if self._is_shown_out or (said_goodbye and not self._dialect.keeps_session):
             self._services.runner.close_session(session_id)
         else:
             self._services.runner.leave_session(session_id)
@@ -483,3 +493,7 @@ class Connection:
 
 def _own_channel(dialect: Dialect) -> str:
     return f"{dialect.name}-{uuid.uuid4().hex[:16]}"
+
+
+def _common_channel(grant: Grant | None) -> str:
+    return (grant.home if grant is not None else None) or COMMON_CHANNEL

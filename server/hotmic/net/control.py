@@ -145,11 +145,11 @@ class Control:
             case c.GetStatus():
                 asker.answer(e.StatusReported(request_id=rid, status=self.status()))
             case c.StartRecording():
-                self._require_control(asker)
+                self._require_control(asker, command.channel)
                 self.check(command.config, chosen=self.options_of(command.channel or asker.channel).model)
                 self._start(command, asker)
             case c.StopRecording():
-                self._require_control(asker)
+                self._require_control(asker, command.channel)
                 self._spawn(self._stop(command, asker), asker, command)
             case c.Configure(options=options):
                 self._require_control(asker)
@@ -231,9 +231,12 @@ class Control:
 
     def choose_model(self, session_id: str, command: c.Configure, asker: Asker, answer: e.Configured) -> None:
         """Give a session the model that a command names; the answer follows once it serves."""
-        self._require_control(asker)
+        model_id = command.options.model or ""
+        serving = self._pool.current or self.registry.default
+        if not model_id or self.registry.get(model_id).id != serving:
+            self._require_control(asker)  # another would be loaded
         wishes = {session_id: self._runner.choices.wish(session_id)}
-        self._spawn(self._choose(wishes, command.options.model or "", asker, answer), asker, command)
+        self._spawn(self._choose(wishes, model_id, asker, answer), asker, command)
 
     def _choose_for_channel(
         self, channel: str, sessions: list[str], command: c.Command, asker: Asker, answer: e.Event | None
@@ -333,9 +336,11 @@ class Control:
                 options = msgspec.structs.replace(options, model=self.registry.get(options.model).id)
             self._channel_options[channel] = merge(self.options_of(channel), options)
 
-    def _require_control(self, asker: Asker) -> None:
+    def _require_control(self, asker: Asker, channel: str | None = None) -> None:
         if asker.grant is not None:
             asker.grant.require("control")
+            if channel is not None:
+                asker.grant.require_channel(channel)
 
     def _current_spec(self) -> ModelSpec | None:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -19,6 +20,7 @@ from hotmic.errors import ConfigError, HotmicError, NotAuthorized
 from hotmic.metrics import Metrics
 from hotmic.net.client_secret_route import add_client_secrets
 from hotmic.net.control import Control
+from hotmic.net.doorman import Doorman
 from hotmic.net.health import Health
 from hotmic.net.listener import PING_INTERVAL, PING_TIMEOUT
 from hotmic.net.reception import Reception
@@ -67,6 +69,7 @@ def build_gateway(
         response.headers["Cache-Control"] = "no-cache"
         return response
 
+    app.add_middleware(Doorman, addresses=access.addresses)
     add_sockets(app, reception)
     _add_health(app, health, access)
     add_client_secrets(app, access)
@@ -130,10 +133,11 @@ class Gateway:
     Args:
         app: What it serves.
         max_message: Largest WebSocket frame in bytes.
+        tls: What the port encrypts with; ``None`` for plain sockets.
     """
 
-    def __init__(self, app: FastAPI, *, max_message: int) -> None:
-        self._app, self._max_message = app, max_message
+    def __init__(self, app: FastAPI, *, max_message: int, tls: ssl.SSLContext | None = None) -> None:
+        self._app, self._max_message, self._tls = app, max_message, tls
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -162,8 +166,11 @@ class Gateway:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=2,
         )
+        config.load()
+        config.ssl = self._tls
         self._server = _Server(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[bound]))
         while not self._server.started and not self._task.done():

@@ -19,9 +19,9 @@ class Limit:
         self._most = most
         self._counts: Counter[str] = Counter()
 
-    def enter(self, key: str) -> bool:
-        """Count one more; return ``False`` and count nothing where the limit is reached."""
-        if self._counts[key] >= self._most:
+    def enter(self, key: str, most: int | None = None) -> bool:
+        """Count one more; return ``False`` and count nothing where the limit, or the key's own, is reached."""
+        if self._counts.get(key, 0) >= (self._most if most is None else min(most, self._most)):
             return False
         self._counts[key] += 1
         return True
@@ -47,8 +47,12 @@ class Quota:
         self._what, self._total, self._count = what, total, 0
         self._limits = {"address": Limit(per_address), "token": Limit(per_token)}
 
-    def enter(self, **owners: str | None) -> Callable[[], None]:
+    def enter(self, *, most: int | None = None, **owners: str | None) -> Callable[[], None]:
         """Count one more for the ``address``, the ``token`` or both; return what counts it less again.
+
+        Args:
+            most: What this token allows of its own.
+            owners: Whom it belongs to.
 
         Raises:
             QuotaReached: One of them has as many as it may; nothing was counted.
@@ -66,7 +70,7 @@ class Quota:
         for kind, key in owners.items():
             if key is None:
                 continue
-            if not self._limits[kind].enter(key):
+            if not self._limits[kind].enter(key, most if kind == "token" else None):
                 for limit, other in entered:
                     limit.leave(other)
                 raise QuotaReached(f"Too many {self._what} from this {kind}.", retry_after_ms=RETRY_AFTER_MS)

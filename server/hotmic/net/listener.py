@@ -3,6 +3,7 @@
 import asyncio
 import http
 import os
+import ssl
 from typing import Any
 
 import msgspec
@@ -13,8 +14,8 @@ from websockets.http11 import Request, Response
 
 from hotmic.dialects.dialect import Frame
 from hotmic.errors import ConfigError, HotmicError
-from hotmic.net.connection import PeerGoneError
 from hotmic.net.liveness import WatchedConnection, keep_short
+from hotmic.net.peer import PeerGoneError
 from hotmic.net.reception import Admission, Reception, status_of
 
 GOODBYES = (1000, 1001)
@@ -61,6 +62,7 @@ class Listener:
         reception: Checks and serves who comes.
         setting: The setting to blame when the port cannot be bound.
         max_message: Largest frame in bytes.
+        tls: What the port encrypts with; ``None`` for plain sockets.
         ping_interval: Seconds between two pings.
         ping_timeout: Seconds of silence after which a client is dead.
     """
@@ -71,6 +73,7 @@ class Listener:
         *,
         setting: str,
         max_message: int,
+        tls: ssl.SSLContext | None = None,
         ping_interval: float = PING_INTERVAL,
         ping_timeout: float = PING_TIMEOUT,
     ) -> None:
@@ -78,6 +81,7 @@ class Listener:
         self._reception, self._setting, self._max_message = reception, setting, max_message
         self._ping_interval, self._ping_timeout = ping_interval, ping_timeout
         self._server: Server | None = None
+        self._tls = tls
 
     async def open(self, host: str, port: int) -> int:
         """Bind and listen; return the port.
@@ -93,6 +97,7 @@ class Listener:
                 process_request=self._check,
                 select_subprotocol=lambda socket, _: socket.admission.protocol,  # type: ignore[attr-defined]
                 create_connection=WatchedConnection,
+                ssl=self._tls,
                 compression=None,
                 max_size=self._max_message,
                 max_queue=8,
@@ -126,7 +131,9 @@ class Listener:
     def _check(self, socket: ServerConnection, request: Request) -> Response | None:
         """Check a handshake before it becomes a WebSocket."""
         try:
-            socket.admission = self._reception.check(request.path, request.headers.get_all)  # type: ignore[attr-defined]
+            peer = str(socket.remote_address[0]) if socket.remote_address else "local"
+            admission = self._reception.check(request.path, request.headers.get_all, peer=peer)
+            socket.admission = admission  # type: ignore[attr-defined]
         except HotmicError as error:
             return _reply(status_of(error), error.code, error.message)
         return None

@@ -2,6 +2,7 @@
 
 import asyncio
 import http
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -10,13 +11,18 @@ import structlog
 from hotmic.dialects.negotiate import DIALECTS
 from hotmic.dialects.wish import Wish, parse_target
 from hotmic.errors import HotmicError, NotAuthorized, NotFound, ShuttingDown
-from hotmic.net.connection import Connection, Peer, Services
+from hotmic.net.audit import audit
+from hotmic.net.connection import Connection, Services
 from hotmic.net.grant import Grant
+from hotmic.net.peer import Peer
 from hotmic.net.security import Credentials, protocol_of
 from hotmic.values import Value
 
 ANY_PATH = "*"
 """In a table of paths: whatever path the client asks for."""
+
+NO_TOKEN_IN_URL = ("control", "audio")
+"""Dialects whose clients can send a message or a subprotocol; those of other servers know no other place."""
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +36,8 @@ class Admission(Value, frozen=True, kw_only=True):
     """``None`` while the token must still come as a message."""
     protocol: str | None
     """The subprotocol to answer with."""
+    address: str
+    """The client's, also where a trusted proxy is in between."""
 
 
 class Reception:
@@ -48,17 +56,20 @@ class Reception:
         self._open: set[Connection] = set()
         self.is_draining = False
 
-    def check(self, target: str, headers: Callable[[str], Sequence[str]]) -> Admission:
+    def check(self, target: str, headers: Callable[[str], Sequence[str]], *, peer: str) -> Admission:
         """Check a handshake before it becomes a WebSocket.
 
         Args:
             target: Path and query.
             headers: Returns all values of a header.
+            peer: Address of the other end of the connection.
 
         Raises:
             HotmicError: It is refused; ``status_of`` says how.
         """
+        address = peer
         try:
+            address = self._services.access.addresses.admit(peer, headers)
             if self.is_draining:
                 raise ShuttingDown("The daemon is stopping.")
             wish = parse_target(target)
@@ -68,19 +79,25 @@ class Reception:
             host, origin, authorization = (_only(headers, name) for name in ("Host", "Origin", "Authorization"))
             self._services.access.check_source(host=host, origin=origin)
             offered = tuple(part.strip() for value in headers("Sec-WebSocket-Protocol") for part in value.split(","))
+            if wish.token is not None and dialect in NO_TOKEN_IN_URL and self._services.access.needs_token:
+                raise NotAuthorized("A token in the URL ends up in logs; send it as a header or as the first message.")
             credentials = Credentials(authorization=authorization, protocols=offered, query=wish.token)
             grant = self._services.access.grant(credentials)
             if grant is not None and grant.session_config:
                 wish = msgspec.structs.replace(wish, session_config=grant.session_config)
         except HotmicError as error:
             self._services.metrics.rejections.labels(error.code).inc()
-            log.info("Refused a connection.", listener=self.name, code=error.code, reason=error.message)
+            refused = {"outcome": error.code, "reason": error.message}
+            audit("connect", who="", address=address, listener=self.name, **refused)
             raise
-        return Admission(dialect=dialect, wish=wish, grant=grant, protocol=protocol_of(offered))
+        who = grant.name if grant is not None and self._services.access.needs_token else ""
+        audit("connect", who=who, address=address, outcome="ok", listener=self.name, dialect=dialect)
+        return Admission(dialect=dialect, wish=wish, grant=grant, protocol=protocol_of(offered), address=address)
 
     async def serve(self, peer: Peer, admission: Admission) -> None:
         """Serve a client until either side ends it."""
-        wish = admission.wish
+        wish = msgspec.structs.replace(admission.wish, unique=uuid.uuid4().hex)
+        peer.address = admission.address
         dialect = DIALECTS[admission.dialect](wish)
         connection = Connection(
             peer,

@@ -35,6 +35,9 @@ class Client(Protocol):
     def report(self, client_id: str) -> ClientReport:
         """Return its figures."""
 
+    def check_grant(self) -> None:
+        """End if the token is no longer in force."""
+
 
 class Roster(Collector):
     """All open connections; a Prometheus collector of what waits for them, by dialect."""
@@ -56,6 +59,11 @@ class Roster(Collector):
         report = self._clients.pop(client_id).report(client_id)
         self._coalesced += report.coalesced
         self._held_s += report.held_s
+
+    def check_grants(self) -> None:
+        """Show out every connection whose token is no longer in force."""
+        for client in tuple(self._clients.values()):
+            client.check_grant()
 
     def reports(self) -> list[ClientReport]:
         """Return the figures of every connection, oldest first."""

@@ -221,6 +221,11 @@ class Runner:
             if s.channel == channel and name in (None, s.session_id) and s.state is not State.CLOSED
         ]
 
+    def channel_of(self, session_id: str, tenant: str) -> str | None:
+        """Return the channel of a session of this tenant; ``None`` where there is no such session."""
+        session = self._sessions.get(session_id)
+        return None if session is None or session.tenant != tenant else session.channel
+
     def _session(self, session_id: str) -> Session:
         session = self._sessions.get(session_id)
         if session is None:

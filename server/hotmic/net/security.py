@@ -7,29 +7,55 @@ Browsers send cookies and open sockets for any page, so Origin and Host are chec
 import hmac
 import ipaddress
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hotmic.errors import ConfigError, NotAuthorized
-from hotmic.net.client_secret import PREFIX as SECRET_PREFIX
+import structlog
+
+from hotmic.config.token_file import SECRET_PREFIX, TokenEntry, digest, load
+from hotmic.errors import ConfigError, NotAuthorized, TokenExpired, TokenRevoked
+from hotmic.net.address import Addresses
+from hotmic.net.allowance import Allowances
 from hotmic.net.client_secret import ClientSecrets
-from hotmic.net.grant import SCOPES, Grant, digest
+from hotmic.net.grant import Grant
 from hotmic.values import Value
+
+log = structlog.get_logger(__name__)
 
 _TOKEN_PROTOCOLS = ("hotmic-token.", "openai-insecure-api-key.")
 """Beginnings of subprotocols whose rest is a token."""
 
 
 class Credentials(Value, frozen=True, kw_only=True):
-    """What a handshake presents."""
+    """What a handshake or a request presents."""
 
     authorization: str | None = None
     """The ``Authorization`` header."""
     protocols: tuple[str, ...] = ()
     """Subprotocols: browsers can set no other header."""
-    query: str = ""
-    """A token in the URL."""
+    query: str | None = None
+    """A token in the URL, where the protocol takes one there."""
+
+    def token(self) -> str | None:
+        """Return the token, by whichever way it came; ``None`` for none.
+
+        Raises:
+            NotAuthorized: An empty one, or two that differ: it would be a guess whose rights are meant.
+        """
+        found = [] if self.query is None else [self.query]
+        for name in self.protocols:
+            found += [name.removeprefix(beginning) for beginning in _TOKEN_PROTOCOLS if name.startswith(beginning)]
+        if self.authorization is not None:
+            kind, _, token = self.authorization.strip().partition(" ")
+            if kind.lower() != "bearer":
+                raise NotAuthorized("The Authorization header must be 'Bearer TOKEN'.")
+            found.append(token.strip())
+        if not all(found):
+            raise NotAuthorized("An empty token was presented.")
+        if len(set(found)) > 1:
+            raise NotAuthorized("Two different tokens were presented; present one.")
+        return found[0] if found else None
 
 
 def protocol_of(offered: Sequence[str]) -> str | None:
@@ -46,40 +72,33 @@ class Tokens:
 
     def __init__(self, grants: Mapping[bytes, Grant]) -> None:
         self._grants = dict(grants)
+        self._ids = {grant.token_id for grant in self._grants.values()}
 
     def __bool__(self) -> bool:
         return bool(self._grants)
 
     @classmethod
+    def of(cls, entries: Iterable[TokenEntry]) -> "Tokens":
+        """Return the tokens of a file."""
+        return cls({bytes.fromhex(entry.sha256): Grant.of(entry) for entry in entries})
+
+    @classmethod
     def load(cls, path: Path) -> "Tokens":
-        """Read a file of lines ``name:token`` or ``name:token:scope,scope``; ``#`` starts a comment.
+        """Read a tokens file.
 
         Raises:
-            ConfigError: The file cannot be read, or a line is wrong; names file and line, never the token.
+            ConfigError: See ``token_file.load``; or it holds no token.
         """
-        try:
-            lines = path.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: the tokens file cannot be read.") from error
-        grants: dict[bytes, Grant] = {}
-        for number, line in enumerate(lines, 1):
-            text = line.split("#", 1)[0].strip()
-            if not text:
-                continue
-            parts = [part.strip() for part in text.split(":")]
-            if len(parts) not in (2, 3) or not all(parts) or len(parts[1]) < 16:
-                raise ConfigError(
-                    f"{path}:{number}: expected 'name:token[:scope,scope]' with a token of at least 16 characters."
-                )
-            scopes = tuple(s.strip() for s in parts[2].split(",")) if len(parts) == 3 else SCOPES
-            wrong = [s for s in scopes if s not in SCOPES]
-            if wrong:
-                raise ConfigError(f"{path}:{number}: unknown scope '{wrong[0]}'; allowed: {', '.join(SCOPES)}.")
-            known = digest(parts[1])
-            grants[known] = Grant(name=parts[0], scopes=scopes, token_id=known.hex()[:16])
-        if not grants:
-            raise ConfigError(f"{path}: the tokens file holds no token.")
-        return cls(grants)
+        found = load(path)
+        if not found.entries:
+            raise ConfigError(f"{path}: the tokens file holds no token; hotmic token add makes one.", file=str(path))
+        if found.is_plain:
+            log.warning("The tokens file holds tokens that can be read; 'hotmic token add' makes digests of them.")
+        return cls.of(found.entries)
+
+    def holds(self, token_id: str) -> bool:
+        """Return whether an entry of the file is still as it was."""
+        return token_id in self._ids
 
     def grant(self, token: str) -> Grant:
         """Return what a token grants.
@@ -104,10 +123,12 @@ class Access:
         allowed_hosts: Host names accepted besides loopback and ``host``.
         allowed_origins: Origins (scheme://host[:port]) accepted besides loopback.
         allow_null_origin: Accept pages opened from disk without a token.
+        allowed_addresses: Ranges of addresses that may connect; empty for all.
+        trusted_proxies: Ranges of reverse proxies, whose word on where a connection comes from counts.
         clock: Seconds since the epoch, for what expires.
 
     Raises:
-        ConfigError: A non-loopback bind without tokens.
+        ConfigError: A non-loopback bind without tokens, or an entry that is no range of addresses.
     """
 
     def __init__(
@@ -119,26 +140,29 @@ class Access:
         allowed_hosts: tuple[str, ...] = (),
         allowed_origins: tuple[str, ...] = (),
         allow_null_origin: bool = False,
+        allowed_addresses: tuple[str, ...] = (),
+        trusted_proxies: tuple[str, ...] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        exposed = not is_loopback(host) or bool(allowed_hosts or allowed_origins)
+        exposed = not is_loopback(host) or bool(allowed_hosts or allowed_origins or trusted_proxies)
         if exposed and not tokens and not allow_anonymous:
             raise ConfigError(
-                f"Refusing to serve beyond this machine (host '{host}', allowed_hosts or _origins) without tokens: "
-                "set 'tokens: FILE', or write 'auth: none' if everybody on that network may listen and speak."
+                f"Refusing to serve beyond this machine (host '{host}', allowed_hosts, _origins or trusted_proxies) "
+                "without tokens: set 'tokens: FILE', or write 'auth: none' if everybody on that network may listen and "
+                "speak."
             )
+        self.addresses = Addresses(allowed=allowed_addresses, trusted=trusted_proxies)
         self._host = host
-        self._tokens = tokens
+        self._tokens, self.needs_token = tokens, bool(tokens)
         self._allowed_hosts = {h.lower() for h in allowed_hosts}
         self._allowed_origins = {o.lower().rstrip("/") for o in allowed_origins}
         self._allow_null_origin = allow_null_origin
         self._clock = clock
-        self._client_secrets = ClientSecrets()
+        self._client_secrets, self._allowances = ClientSecrets(), Allowances()
 
-    @property
-    def needs_token(self) -> bool:
-        """Whether connections must present a token."""
-        return bool(self._tokens)
+    def replace_tokens(self, tokens: Tokens) -> None:
+        """Accept other tokens from now on. Where there were some, none left means that nobody is let in."""
+        self._tokens = tokens
 
     def check_source(self, *, host: str | None, origin: str | None) -> None:
         """Check the Host and Origin headers.
@@ -152,7 +176,7 @@ class Access:
         if origin is None:
             return
         if origin == "null":
-            if not (self._allow_null_origin or self._tokens):
+            if not (self._allow_null_origin or self.needs_token):
                 raise NotAuthorized("Pages opened from disk need a token or --allow-null-origin.")
             return
         if origin.lower().rstrip("/") in self._allowed_origins:
@@ -167,20 +191,15 @@ class Access:
         Raises:
             NotAuthorized: It carries a token nobody gave out.
         """
-        presented = None
-        for name in credentials.protocols:
-            for beginning in _TOKEN_PROTOCOLS:
-                if name.startswith(beginning):
-                    presented = presented or name.removeprefix(beginning)
-        if credentials.authorization is not None:
-            kind, _, token = credentials.authorization.partition(" ")
-            if kind.lower() == "bearer":
-                presented = token.strip()
-            elif self._tokens:
-                raise NotAuthorized("The Authorization header must be 'Bearer TOKEN'.")
+        try:
+            presented = credentials.token()
+        except NotAuthorized:
+            if self.needs_token:
+                raise
+            presented = None
         if presented is not None:
             return self.grant_token(presented)
-        return None if self._tokens else Grant()
+        return None if self.needs_token else Grant()
 
     def grant_token(self, token: str) -> Grant:
         """Return what a token or a client secret grants.
@@ -192,8 +211,35 @@ class Access:
             NotAuthorized: Nobody gave it out, or it cannot be used any more.
         """
         if token.startswith(SECRET_PREFIX):
-            return self._client_secrets.redeem(token, now=self._clock())
-        return self._tokens.grant(token) if self._tokens else Grant()
+            grant = self._client_secrets.redeem(token, now=self._clock())
+        else:
+            grant = self._tokens.grant(token) if self.needs_token else Grant()
+        self.check_grant(grant)
+        return grant
+
+    def check_grant(self, grant: Grant) -> None:
+        """Pass as long as the token that a grant comes from is in force.
+
+        Raises:
+            TokenRevoked: It stands no more in the tokens file, or otherwise than it did.
+            TokenExpired: Its time is over.
+        """
+        if not self.needs_token:
+            return
+        if not self._tokens.holds(grant.token_id):
+            raise TokenRevoked("The token was revoked, or what it grants was changed.")
+        if grant.expires_at is not None and grant.expires_at <= self._clock():
+            raise TokenExpired("The token has expired.")
+
+    def spend(self, grant: Grant, seconds: float) -> None:
+        """Count audio that a token brings.
+
+        Raises:
+            QuotaReached: It would be more than the token may bring today.
+        """
+        if grant.audio_minutes_per_day is not None:
+            most = 60 * grant.audio_minutes_per_day
+            self._allowances.spend(grant.name, seconds, most=most, now=self._clock())
 
     def create_client_secret(self, grant: Grant, *, ttl: int, session_config: str) -> tuple[str, int]:
         """Return a secret that opens one connection, and when it expires, in seconds since the epoch.

@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hotmic.errors import RateLimited
 from hotmic.events import WarningRaised
@@ -57,6 +57,19 @@ class Throttle:
         self._commands = Bucket(rates.commands, max(1.0, COMMAND_BURST * rates.commands))
         self._rates, self._tell, self._withhold = rates, tell, withhold
         self._held_at = float("-inf")
+        self._spend: Callable[[float], None] = lambda seconds: None
+
+    def limit_audio(self, speed: float | None, spend: Callable[[float], None]) -> None:
+        """Heed what a token says of audio, too.
+
+        Args:
+            speed: Seconds of audio per second, where that is less than everybody's; ``None`` for no limit of its own.
+            spend: Told of all audio before it is taken; raises where there was enough.
+        """
+        self._spend = spend
+        if speed is not None and (speed < self._rates.audio or not self._rates.audio):
+            self._rates = replace(self._rates, audio=speed)
+            self._audio = Bucket(speed, self._rates.audio_burst)
 
     async def admit_message(self) -> None:
         """Hold a frame back until it may come."""
@@ -64,7 +77,12 @@ class Throttle:
         await self._hold(self._messages, 1.0, sentence)
 
     async def admit_audio(self, seconds: float) -> None:
-        """Hold audio back until it may come."""
+        """Hold audio back until it may come.
+
+        Raises:
+            HotmicError: The token has brought enough.
+        """
+        self._spend(seconds)
         sentence = f"audio faster than {self._rates.audio:g} times real time"
         await self._hold(self._audio, seconds, sentence)
 

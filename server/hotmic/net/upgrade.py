@@ -11,8 +11,8 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from hotmic.dialects.dialect import Frame
 from hotmic.errors import HotmicError
-from hotmic.net.connection import PeerGoneError
 from hotmic.net.listener import GOODBYES
+from hotmic.net.peer import PeerGoneError
 from hotmic.net.reception import Reception, status_of
 
 
@@ -56,7 +56,7 @@ def add_sockets(app: FastAPI, reception: Reception) -> None:
 
         target = socket.url.path + (f"?{socket.url.query}" if socket.url.query else "")
         try:
-            admission = reception.check(target, headers)
+            admission = reception.check(target, headers, peer=socket.client.host if socket.client else "local")
         except HotmicError as error:
             await socket.send_denial_response(_refusal(status_of(error), error))
             return

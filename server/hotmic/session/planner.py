@@ -6,7 +6,7 @@ from hotmic.audio.chunker import windows
 from hotmic.audio.ring import Ring
 from hotmic.commands import SessionOptions
 from hotmic.session.segment import Partial, Segment, Window
-from hotmic.values import SAMPLE_RATE, DecodeJob, DecodeKind, DecodeOptions, DecodeResult, Value
+from hotmic.values import SAMPLE_RATE, Capabilities, DecodeJob, DecodeKind, DecodeOptions, DecodeResult, Value
 
 SURE_LANGUAGE = 0.7
 """A detected language this probable is kept for the partials of the following segments."""
@@ -46,6 +46,8 @@ class Planner:
         self.has_word_times = True
         self.tenant = ""
         self.max_window = 28 * SAMPLE_RATE
+        self.pause_after: int | None = None
+        """Samples after which a window of a final ends at the first pause; ``None`` for the longest windows."""
         self._session_id, self._ring, self._settings = session_id, ring, settings
         self._number = 0
         self._jobs: list[DecodeJob] = []
@@ -54,6 +56,12 @@ class Planner:
         """Drain what was planned."""
         jobs, self._jobs = self._jobs, []
         return jobs
+
+    def receive_capabilities(self, capabilities: Capabilities) -> None:
+        """Learn what the model can do that decodes from now on."""
+        self.max_window = int(capabilities.max_window * SAMPLE_RATE)
+        self.pause_after = None if capabilities.pause_after is None else int(capabilities.pause_after * SAMPLE_RATE)
+        self.has_word_times = capabilities.word_times
 
     def configure(self, options: SessionOptions) -> None:
         """Take a patch of the session's options, as far as they concern decoding."""
@@ -86,8 +94,8 @@ class Planner:
         if position - segment.committed_until > self.max_window:
             segment.commit_windows()
         due = position - segment.partial_until >= int(cadence * SAMPLE_RATE)
-        enough = position - segment.start >= int(self._settings.min_partial * SAMPLE_RATE)
-        if due and enough and self._settings.partials:
+        pause_after = position - segment.start >= int(self._settings.min_partial * SAMPLE_RATE)
+        if due and pause_after and self._settings.partials:
             segment.partial_until = position
             start = segment.committed_until
             stop = min(position, start + self.max_window)
@@ -112,13 +120,16 @@ class Planner:
     def _settle(self, segment: Segment, end: int, *, now: float) -> None:
         samples = self._ring.read(segment.start, end)
         overlap = int(self._settings.window_overlap * SAMPLE_RATE)
-        spans = windows(samples, max_window=self.max_window, overlap=overlap)
-        last = len(spans) if segment.end is not None else len(spans) - 1
-        is_whole = segment.end is not None and len(spans) == 1
+        is_over = segment.end is not None
+        spans = windows(
+            samples, max_window=self.max_window, overlap=overlap, pause_after=self.pause_after, is_over=is_over
+        )
+        last = len(spans) if is_over else len(spans) - 1
+        is_short = is_over and end - segment.start <= self.max_window
         for first, stop in spans[len(segment.windows) : last]:
             job = self._job(segment, "final", segment.start + first, segment.start + stop, now)
-            if is_whole:
-                # Of several windows the first are settled before this is known, so none of them may depend on it.
+            if is_short:
+                # Of a longer segment windows are settled before this is known, so none of them may depend on it.
                 noise = segment.end_noise if self.options.denoise != "off" else b""
                 job = msgspec.structs.replace(job, noise=noise, speech_probability=segment.speech_probability)
             self._jobs.append(job)

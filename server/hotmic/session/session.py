@@ -168,8 +168,7 @@ class Session:
         if (model_id, capabilities) == (self._model_id, self._capabilities):
             return
         self._model_id, self._capabilities = model_id, capabilities
-        self._planner.max_window = int(capabilities.max_window * SAMPLE_RATE)
-        self._planner.has_word_times = capabilities.word_times
+        self._planner.receive_capabilities(capabilities)
         for segment in self._segments:
             if segment.end is None:
                 segment.restart()

@@ -20,7 +20,6 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import logging  # noqa: E402
 
-from hotmic.config.cores import count_cores  # noqa: E402
 from hotmic.engines import probe  # noqa: E402
 from hotmic.engines.engine import Engine, load_engine  # noqa: E402
 from hotmic.errors import BadMessage, EngineFailed, HotmicError  # noqa: E402
@@ -119,13 +118,12 @@ class Child:
             machine = probe.examine(start.spec.type)
             compute_type = start.spec.compute_type if start.compute_type == "auto" else start.compute_type
             placement = probe.choose_placement(start.device, compute_type, machine)
-            threads = start.threads or count_cores()
             engine = load_engine(
                 start.spec,
                 start.directory,
                 device=placement.device,
                 compute_type=placement.compute_type,
-                threads=threads,
+                threads=start.threads,
                 batch_size=start.batch_size,
                 num_workers=start.num_workers,
             )
@@ -150,7 +148,7 @@ class Child:
                 device=placement.device,
                 compute_type=placement.compute_type,
                 reason=placement.reason,
-                threads=threads,
+                threads=start.threads,
                 capabilities=engine.capabilities,
             )
         )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from hotmic.config.cores import count_cores
 from hotmic.config.model import ComputeType, Device, ModelSpec
 from hotmic.errors import ModelUnavailable
 from hotmic.values import LoadProgress
@@ -33,7 +34,7 @@ class Loader:
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
         compute_type: Number format for models that leave it open.
-        threads: CPU threads of one batch; 0: as many as there are cores.
+        threads: CPU threads of one model; 0: its share of the cores there are.
         batch_size: Most rows of one batch.
         num_workers: Batches a model decodes at a time.
         gpu_memory_fraction: Share of the GPU's memory that all models together may use.
@@ -66,12 +67,13 @@ class Loader:
         """
         return await self._fetch(spec, lambda progress: tell("downloading", progress.progress))
 
-    def build(self, spec: ModelSpec, directory: Path, *, on_change: Callable[[], None]) -> Service:
+    def build(self, spec: ModelSpec, directory: Path, *, beside: int, on_change: Callable[[], None]) -> Service:
         """Return a model that is not open yet.
 
         Args:
             spec: The model.
             directory: Its weights.
+            beside: Models that go on serving beside it; the cores are shared with them.
             on_change: Called when its status changed.
         """
         start = Start(
@@ -79,7 +81,7 @@ class Loader:
             directory=directory,
             device=self._device,
             compute_type=self._compute_type if spec.compute_type == "auto" else spec.compute_type,
-            threads=self._threads,
+            threads=self._threads or max(1, count_cores() // (1 + beside)),
             batch_size=self._batch_size,
             num_workers=self._num_workers,
         )

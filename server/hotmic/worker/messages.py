@@ -26,7 +26,7 @@ class Start(Value, frozen=True, kw_only=True, tag="start"):
     device: Device
     compute_type: ComputeType
     threads: int
-    """CPU threads of one batch; 0: as many as there are cores."""
+    """CPU threads it may use."""
     batch_size: int
     num_workers: int
 

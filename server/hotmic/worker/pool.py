@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -287,7 +288,7 @@ class LocalPool:
                 async with self._loading:
                     if self._is_obsolete(load):
                         raise Superseded(f"The load of {spec.id} was given up: another model was asked for after it.")
-                    served = await self._open(load, self._loader.build(spec, directory, on_change=self._on_change))
+                    served = await self._open(load, self._build(spec, directory))
             except Superseded:
                 raise
             except HotmicError as error:
@@ -300,6 +301,16 @@ class LocalPool:
         self._settle(served)
         load.tell("serving", 1.0)
         return served
+
+    def _build(self, spec: ModelSpec, directory: Path) -> Service:
+        beside = {service.spec.id for service in self._services if service not in self._leaving} - {spec.id}
+        if (
+            self._current is not None
+            and self._demand.wanted == spec.id
+            and not self._demand.pins(self._current.spec.id)
+        ):
+            beside.discard(self._current.spec.id)  # it makes way for this one
+        return self._loader.build(spec, directory, beside=len(beside), on_change=self._on_change)
 
     async def _open(self, load: _Load, service: Service) -> Service:
         old, is_wanted = self._current, self._demand.wanted == load.spec.id
@@ -332,7 +343,7 @@ class LocalPool:
         """Where nothing serves, serve what had to make way for a model that did not come."""
         if self._closed or self._current is not None or self._last is None or self._last.spec == failed:
             return
-        old = self._loader.build(self._last.spec, self._last.directory, on_change=self._on_change)
+        old = self._build(self._last.spec, self._last.directory)
         try:
             await self._start(old, lambda _stage, _share: None)
         except HotmicError as error:

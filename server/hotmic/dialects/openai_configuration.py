@@ -1,0 +1,136 @@
+"""The configuration of one of OpenAI's transcription sessions, and what it is in our words."""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from hotmic.commands import SessionOptions
+from hotmic.dialects import openai_message as m
+from hotmic.values import Denoise, Value
+
+FORMATS: dict[str, tuple[str, int]] = {
+    "audio/pcm": ("pcm16", 24_000),
+    "audio/pcmu": ("mulaw", 8_000),
+    "audio/pcma": ("alaw", 8_000),
+}
+"""Our encoding and the rate in hertz of every format."""
+_OLD_FORMATS = {"audio/pcm": "pcm16", "audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
+_DENOISE: dict[str, Denoise] = {"near_field": "auto", "far_field": "on"}
+
+
+class Configuration(Value, frozen=True, kw_only=True):
+    """What is in force; ``None`` where the daemon's own choice holds."""
+
+    format: str = "audio/pcm"
+    model: str | None = None
+    language: str | None = None
+    prompt: str | None = None
+    keywords: tuple[str, ...] | None = None
+    detects_turns: bool = True
+    """Whether items end with the speech; else with a commit."""
+    threshold: float = 0.5
+    prefix_padding_ms: int = 300
+    silence_duration_ms: int = 500
+    noise_reduction: str | None = None
+    has_noise_reduction: bool = False
+    """Whether the client said anything about it."""
+    has_logprobs: bool = False
+
+    def patched(self, session: m.Session) -> "Configuration":
+        """Return it with what a client sets."""
+        heard, said = session.audio.input, {}
+        if heard.format is not None:
+            said["format"] = heard.format.__struct_config__.tag
+        if heard.transcription is not None:
+            said |= _fields(heard.transcription)
+        if heard.turn_detection is not UNSET:
+            turns = heard.turn_detection
+            said["detects_turns"] = turns is not None
+            numbers = {} if turns is None else msgspec.structs.asdict(turns)
+            said |= {name: value for name, value in numbers.items() if name != "type" and value is not None}
+        if heard.noise_reduction is not UNSET:
+            reduction = heard.noise_reduction
+            said |= {"noise_reduction": reduction.type if reduction else None, "has_noise_reduction": True}
+        if session.include is not UNSET:
+            said["has_logprobs"] = bool(session.include)
+        return msgspec.structs.replace(self, **said)
+
+    @property
+    def options(self) -> SessionOptions:
+        """The same in our words, but for the model."""
+        return SessionOptions(
+            language=self.language,
+            prompt=self.prompt,
+            hotwords=self.keywords,
+            denoise=_DENOISE.get(self.noise_reduction or "", "off") if self.has_noise_reduction else None,
+            min_silence_ms=self.silence_duration_ms,
+            pre_roll_ms=self.prefix_padding_ms,
+            vad_threshold=self.threshold,
+            sample_rate=FORMATS[self.format][1],
+        )
+
+    def shown(self, session_id: str, *, serving: str | None) -> dict[str, Any]:
+        """Return it as clients see it; ``serving`` is the model of sessions that chose none."""
+        kind: dict[str, Any] = {"type": self.format}
+        if self.format == "audio/pcm":
+            kind["rate"] = FORMATS[self.format][1]
+        return {
+            "id": session_id,
+            "object": "realtime.transcription_session",
+            "type": "transcription",
+            "audio": {
+                "input": {
+                    "format": kind,
+                    "transcription": self._transcription(serving),
+                    "turn_detection": self._turn_detection(),
+                    "noise_reduction": self._noise_reduction(),
+                }
+            },
+            "include": self._include(),
+        }
+
+    def shown_old(self, session_id: str, *, serving: str | None) -> dict[str, Any]:
+        """Return it as clients of the beta see it."""
+        return {
+            "id": session_id,
+            "object": "realtime.transcription_session",
+            "input_audio_format": _OLD_FORMATS[self.format],
+            "input_audio_transcription": self._transcription(serving),
+            "turn_detection": self._turn_detection(),
+            "input_audio_noise_reduction": self._noise_reduction(),
+            "include": self._include(),
+        }
+
+    def _transcription(self, serving: str | None) -> dict[str, Any]:
+        shown = {"model": self.model or serving, "language": self.language or None, "prompt": self.prompt or ""}
+        return shown | ({"keywords": list(self.keywords)} if self.keywords else {})
+
+    def _turn_detection(self) -> dict[str, Any] | None:
+        if not self.detects_turns:
+            return None
+        return {
+            "type": "server_vad",
+            "threshold": self.threshold,
+            "prefix_padding_ms": self.prefix_padding_ms,
+            "silence_duration_ms": self.silence_duration_ms,
+        }
+
+    def _noise_reduction(self) -> dict[str, Any] | None:
+        return {"type": self.noise_reduction} if self.noise_reduction else None
+
+    def _include(self) -> list[str]:
+        return [m.LOGPROBS] if self.has_logprobs else []
+
+
+def _fields(transcription: m.Transcription) -> dict[str, Any]:
+    """Return what a client says about transcription; ``null`` clears."""
+    given = {name: value for name, value in msgspec.structs.asdict(transcription).items() if value is not UNSET}
+    for name in ("language", "prompt"):
+        if name in given:
+            given[name] = given[name] or ""
+    if "keywords" in given:
+        given["keywords"] = tuple(given["keywords"] or ())
+    if not given.get("model", True):
+        del given["model"]  # nobody is nobody: the model stays
+    return given

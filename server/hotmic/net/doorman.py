@@ -1,0 +1,35 @@
+"""The address rules before every HTTP request; WebSockets pass them at their reception."""
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hotmic.errors import NotAuthorized
+from hotmic.net.address import Addresses
+from hotmic.net.audit import audit
+
+
+class Doorman:
+    """Refuses requests from addresses that may not connect, and tells the others' real address.
+
+    Args:
+        app: Answers; sees the client's address where a trusted proxy is in between.
+        addresses: The rules.
+    """
+
+    def __init__(self, app: ASGIApp, *, addresses: Addresses) -> None:
+        self._app, self._addresses = app, addresses
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            host, port = scope.get("client") or ("local", 0)
+            try:
+                scope["client"] = (self._addresses.admit(host, Headers(scope=scope).getlist), port)
+            except NotAuthorized as error:
+                audit("request", who="", address=host, outcome=error.code, listener="http", reason=error.message)
+                body = msgspec.json.encode({"type": "error", "code": error.code, "message": error.message})
+                await Response(body, 403, media_type="application/json")(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
