@@ -19,7 +19,7 @@ from hotmic.dialects.dialect import Frame
 from hotmic.engines import echo
 from hotmic.errors import EngineFailed, ModelUnavailable
 from hotmic.metrics import Metrics
-from hotmic.net.connection import Connection, Services
+from hotmic.net.connection import Connection
 from hotmic.net.control import Control
 from hotmic.net.grant import Grant
 from hotmic.net.hub import Hub
@@ -28,6 +28,7 @@ from hotmic.net.peer import PeerGoneError
 from hotmic.net.roster import Roster
 from hotmic.net.runner import Runner
 from hotmic.net.security import Access, Tokens
+from hotmic.net.services import Services
 from hotmic.net.throttle import Rates
 from hotmic.policies.local_agreement import LocalAgreement
 from hotmic.scheduler.bucket import Bucket

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from hotmic.building import build_access, build_pool, build_runner, build_tapes, rates, session_options
+from hotmic.building import build_access, build_pool, build_runner, build_tapes, dialect_options, rates, session_options
 from hotmic.config.listener import parse_listeners
 from hotmic.config.machine import connections_that_fit
 from hotmic.config.model import ModelSpec
@@ -19,7 +19,6 @@ from hotmic.errors import ConfigError
 from hotmic.log import LogStream
 from hotmic.metrics import Metrics
 from hotmic.net.certificate import Certificate
-from hotmic.net.connection import Services
 from hotmic.net.control import Control
 from hotmic.net.health import Health, file_limit
 from hotmic.net.history import History
@@ -28,6 +27,7 @@ from hotmic.net.limit import Quota
 from hotmic.net.listener import Listener
 from hotmic.net.reception import ANY_PATH, Reception
 from hotmic.net.roster import Roster
+from hotmic.net.services import Services
 from hotmic.net.token_watch import TokenWatch
 from hotmic.values import LoadProgress
 
@@ -93,6 +93,7 @@ class Daemon:
             outbox_items=settings.outbox_items,
             outbox_bytes=settings.outbox_bytes,
             slow_client=settings.slow_client_s,
+            dialect_options=dialect_options(settings),
         )
         self._certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         self._tls = self._certificate.context if self._certificate else None
@@ -192,7 +193,12 @@ class Daemon:
             ),
             reception=self._gateway_reception,
         )
-        self._gateway = Gateway(gateway, max_message=self.settings.max_message_bytes, tls=self._tls)
+        self._gateway = Gateway(
+            gateway,
+            max_message=self.settings.max_message_bytes,
+            may_compress=self._gateway_reception.may_compress,
+            tls=self._tls,
+        )
         host = self.settings.host
         self.ports["http"] = await self._gateway.open(host, self.settings.http_port)
         on_listening("http", f"{self._scheme('http')}://{f'[{host}]' if ':' in host else host}:{self.ports['http']}")

@@ -226,6 +226,15 @@ def session_options(settings: Settings) -> SessionOptions:
     return SessionOptions(language=settings.language, vad=settings.vad, denoise=settings.denoise)
 
 
+def dialect_options(settings: Settings) -> dict[str, SessionOptions]:
+    """Return what sessions of single dialects start with; a VAD that somebody chose is theirs too."""
+    chosen = settings.vad if "vad" in settings.model_fields_set else None
+    return {
+        "plain_text": SessionOptions(sample_rate=settings.plain_text_sample_rate, vad=chosen),
+        "simul": SessionOptions(beam=settings.simul_beams),
+    }
+
+
 def _fetcher(settings: Settings) -> Callable[[ModelSpec, Callable[[LoadProgress], None]], Awaitable[Path]]:
     """Return what finds a model's weights on disk, downloading them where the settings allow it."""
 

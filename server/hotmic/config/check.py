@@ -29,7 +29,7 @@ def find_all(config: Path | None = None, *, here: Machine | None = None, **flags
     here = here or Machine.look()
     findings = [machine.check_python(here), *machine.check_packages(here), *check_environment(os.environ)]
     try:
-        settings = load_settings(config, **flags)
+        settings = load_settings(config, preset=None, **flags)
     except ConfigError as error:
         mend = "Correct it; docs/settings.md lists all settings."
         return [*findings, Finding(subject="settings", severity="error", sentence=error.message, mend=mend)]

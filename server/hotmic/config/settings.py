@@ -37,6 +37,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Names = Annotated[tuple[str, ...], NoDecode]
 
 _file_values: ContextVar[Mapping[str, Any]] = ContextVar("_file_values", default={})  # noqa: B039
+_preset_values: ContextVar[Mapping[str, Any]] = ContextVar("_preset_values", default={})  # noqa: B039
 
 
 def default_models_dir() -> Path:
@@ -75,6 +76,12 @@ class Settings(BaseSettings):
     """Port of the web page, health and metrics; 0 takes any free one."""
     listeners: Names = ()
     """More WebSocket ports for clients of other servers, such as `9000/ws/transcription=simul`: port, path, dialect."""
+    plain_text_sample_rate: int = Field(default=16_000, ge=4_000, le=192_000)
+    """Rate in hertz of what clients of the dialect `plain_text` send whose URL names none."""
+    simul_decoder: Literal["greedy", "beam"] = "greedy"
+    """How finals of the dialect `simul` are searched."""
+    simul_beams: int = Field(default=1, ge=1, le=10)
+    """Beams of the finals of the dialect `simul`, with `simul_decoder: beam`."""
     models: Path | None = None
     """The models.yaml to use; by default the one in the working directory, else the one that comes with hotmic."""
     model: str | None = None
@@ -205,9 +212,10 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources, the first wins: flags, environment, YAML file."""
+        """Order the sources, the first wins: flags, environment, YAML file, preset."""
         from_file = InitSettingsSource(settings_cls, init_kwargs=dict(_file_values.get()))
-        return init_settings, env_settings, from_file
+        preset = InitSettingsSource(settings_cls, init_kwargs=dict(_preset_values.get()))
+        return init_settings, env_settings, from_file, preset
 
     @property
     def is_loopback(self) -> bool:
@@ -233,11 +241,14 @@ class Settings(BaseSettings):
         raise ConfigError("models: no models.yaml came with this installation; name one.", key="models")
 
 
-def load_settings(config: Path | None = None, **flags: object) -> Settings:
+def load_settings(
+    config: Path | None = None, *, preset: Mapping[str, object] | None = None, **flags: object
+) -> Settings:
     """Read the settings from all sources.
 
     Args:
         config: The YAML file of ``--config``.
+        preset: Values that are the defaults instead.
         flags: Values that win over all else; ``None`` means the flag was not given.
 
     Raises:
@@ -246,13 +257,14 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
     given = {key: value for key, value in flags.items() if value is not None}
     fields = _read(config)
     values = {key: _plain(key, field) for key, field in fields.items() if not field.empty}
-    token = _file_values.set(values)
+    token, preset_token = _file_values.set(values), _preset_values.set(preset or {})
     try:
         settings = Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         raise _explain(error.errors()[0], fields, given) from error
     finally:
         _file_values.reset(token)
+        _preset_values.reset(preset_token)
     for key, fits, rule in _rules(settings):
         if not fits:
             raise _complain(
@@ -296,6 +308,11 @@ def _rules(settings: Settings) -> Iterator[tuple[str, bool, str]]:
     yield "max_audio_speed", not 0 < settings.max_audio_speed < 1, "0, or at least 1"
     yield "tls_key", settings.tls_key is None or settings.tls_cert is not None, "together with tls_cert"
     yield "hang_over_ms", settings.hang_over_ms <= settings.min_silence_ms, "at most min_silence_ms"
+    yield (
+        "simul_beams",
+        settings.simul_decoder == "beam" or settings.simul_beams == 1,
+        "1, unless simul_decoder is beam",
+    )
     seen: set[int] = set()
     for key in ("control_port", "audio_port", "http_port"):
         port = getattr(settings, key)

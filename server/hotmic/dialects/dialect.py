@@ -30,6 +30,8 @@ class Dialect:
     """Whether its clients append every text they get: then none may be replaced by a newer one on its way."""
     options: SessionOptions = SessionOptions()
     """What its sessions start with, before anything the client says."""
+    last_event_id: int | None = None
+    """The newest final this client was told, where a session that waited for it tells those it missed."""
 
     def session_name(self, wish: Wish) -> str:
         """Return the name its session should have, empty for any."""
@@ -42,6 +44,9 @@ class Dialect:
             PeerError: The URL asks for what cannot be.
         """
         return ()
+
+    def follow(self, earlier: "Dialect") -> None:
+        """Take over what the connection knew whose session this one goes on with."""
 
     def parse(self, frame: Frame) -> Sequence[Command]:
         """Turn a frame into commands.

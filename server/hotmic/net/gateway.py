@@ -25,7 +25,7 @@ from hotmic.net.health import Health
 from hotmic.net.listener import PING_INTERVAL, PING_TIMEOUT
 from hotmic.net.reception import Reception
 from hotmic.net.security import Access, Credentials
-from hotmic.net.upgrade import add_sockets
+from hotmic.net.upgrade import add_sockets, compressing
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; worker-src 'self'; "
@@ -133,11 +133,19 @@ class Gateway:
     Args:
         app: What it serves.
         max_message: Largest WebSocket frame in bytes.
+        may_compress: Whether the WebSocket at a path may be compressed.
         tls: What the port encrypts with; ``None`` for plain sockets.
     """
 
-    def __init__(self, app: FastAPI, *, max_message: int, tls: ssl.SSLContext | None = None) -> None:
-        self._app, self._max_message, self._tls = app, max_message, tls
+    def __init__(
+        self,
+        app: FastAPI,
+        *,
+        max_message: int,
+        may_compress: Callable[[str], bool],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._app, self._max_message, self._may_compress, self._tls = app, max_message, may_compress, tls
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -157,7 +165,7 @@ class Gateway:
             raise ConfigError(f"http_port: cannot listen on {host}:{port}: {error.strerror}.") from error
         config = uvicorn.Config(
             self._app,
-            ws="websockets-sansio",
+            ws=compressing(self._may_compress),
             ws_max_size=self._max_message,
             ws_ping_interval=PING_INTERVAL,
             ws_ping_timeout=PING_TIMEOUT,

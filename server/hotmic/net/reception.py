@@ -8,14 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import structlog
 
-from hotmic.dialects.negotiate import DIALECTS
+from hotmic.commands import SessionOptions
+from hotmic.dialects.negotiate import COMPRESSED, DIALECTS
 from hotmic.dialects.wish import Wish, parse_target
 from hotmic.errors import HotmicError, NotAuthorized, NotFound, ShuttingDown
 from hotmic.net.audit import audit
-from hotmic.net.connection import Connection, Services
+from hotmic.net.connection import Connection
+from hotmic.net.control import merge
 from hotmic.net.grant import Grant
 from hotmic.net.peer import Peer
 from hotmic.net.security import Credentials, protocol_of
+from hotmic.net.services import Services
 from hotmic.values import Value
 
 ANY_PATH = "*"
@@ -73,7 +76,7 @@ class Reception:
             if self.is_draining:
                 raise ShuttingDown("The daemon is stopping.")
             wish = parse_target(target)
-            dialect = self.paths.get(wish.path) or self.paths.get(ANY_PATH)
+            dialect = self._dialect_at(wish.path)
             if dialect is None:
                 raise NotFound("There is nothing at this path.")
             host, origin, authorization = (_only(headers, name) for name in ("Host", "Origin", "Authorization"))
@@ -99,6 +102,7 @@ class Reception:
         wish = msgspec.structs.replace(admission.wish, unique=uuid.uuid4().hex)
         peer.address = admission.address
         dialect = DIALECTS[admission.dialect](wish)
+        dialect.options = merge(dialect.options, self._services.dialect_options.get(dialect.name, SessionOptions()))
         connection = Connection(
             peer,
             dialect,
@@ -112,6 +116,13 @@ class Reception:
             await connection.run()
         finally:
             self._open.discard(connection)
+
+    def may_compress(self, path: str) -> bool:
+        """Return whether clients at a path may compress their frames."""
+        return self._dialect_at(path) in COMPRESSED
+
+    def _dialect_at(self, path: str) -> str | None:
+        return self.paths.get(path) or self.paths.get(ANY_PATH)
 
     def drain(self) -> None:
         """Take no new connections."""
