@@ -66,6 +66,11 @@ async def run(*command: str) -> list[str]:
     return output.decode().splitlines()
 
 
+def test_the_address_of_the_original_is_not_taken_over(daemon: RunningDaemon) -> None:
+    assert "The original listens on every address" in daemon.log.read_text()
+    assert {urlsplit(url).hostname for url in daemon.addresses.values()} == {"127.0.0.1"}
+
+
 def run_snippet(name: str, daemon: RunningDaemon, clip: str = CLIP) -> list[str]:
     return asyncio.run(
         run(str(HERE / "seed_snippet.py"), str(SEEDS / name), port_of(daemon), str(CLIPS / f"{clip}.wav"))
