@@ -76,6 +76,8 @@ class DecodeJob(Value, frozen=True, kw_only=True):
     """What was said in the segment before this window; the last words of it steer a partial."""
     tenant: str = ""
     """Whose token brought the session; the scheduler is fair between them."""
+    is_from_file: bool = False
+    """Whether nobody speaks it now: it goes when nothing that is spoken waits."""
 
 
 class DecodeResult(Value, frozen=True, kw_only=True):
