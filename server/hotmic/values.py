@@ -79,6 +79,8 @@ class DecodeJob(Value, frozen=True, kw_only=True):
     """Whose token brought the session; the scheduler is fair between them."""
     created: float = 0.0
     """When it was asked for, in monotonic seconds."""
+    is_from_file: bool = False
+    """Whether nobody speaks it now: it goes when nothing that is spoken waits."""
 
 
 class DecodeResult(Value, frozen=True, kw_only=True):

@@ -1,28 +1,12 @@
-import io
 import socket
-import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from file_support import encoded, tone, wav
 from hotmic.audio import container
 from hotmic.errors import BadAudio, TooLarge
-from hotmic.values import Samples
-
-
-def wav(samples: Samples, *, rate: int = 16_000, channels: int = 1) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(channels)
-        writer.setsampwidth(2)
-        writer.setframerate(rate)
-        writer.writeframes(samples.tobytes())
-    return file.getvalue()
-
-
-def tone(rate: int, seconds: float) -> Samples:
-    return (8000 * np.sin(2 * np.pi * 300 * np.arange(int(rate * seconds)) / rate)).astype(np.int16)
 
 
 def test_wav_at_16_khz_comes_out_bit_exact_in_chunks() -> None:
@@ -39,23 +23,6 @@ def test_stereo_44_khz_becomes_mono_16_khz(tmp_path: Path) -> None:
     assert abs(len(decoded) - 16_000) <= 32
     expected = tone(16_000, 1.0)[: len(decoded)]
     assert np.corrcoef(decoded[500:15_000], expected[500:15_000])[0, 1] > 0.99
-
-
-def encoded(name: str, codec: str, samples: Samples, rate: int) -> bytes:
-    import av
-
-    file = io.BytesIO()
-    with av.open(file, "w", format=name) as output:
-        stream = output.add_stream(codec, rate=rate, layout="mono")
-        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-        frame.rate = rate
-        resampler = av.AudioResampler(
-            format=stream.format, layout="mono", rate=rate, frame_size=stream.frame_size or 960
-        )
-        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
-            output.mux(stream.encode(piece))
-        output.mux(stream.encode(None))
-    return file.getvalue()
 
 
 @pytest.mark.parametrize(("name", "codec"), [("webm", "libopus"), ("adts", "aac"), ("ogg", "libopus")])

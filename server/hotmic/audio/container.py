@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import structlog
@@ -14,7 +14,18 @@ from hotmic.values import SAMPLE_RATE, Samples
 
 log = structlog.get_logger(__name__)
 
-Source = bytes | str | Path
+
+class Stream(Protocol):
+    """Bytes that come one after the other and are never asked for twice."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most ``size``; waits for them, and returns none at the end."""
+
+
+Source = bytes | str | Path | Stream
+
+_SOON = {"analyzeduration": "1000000", "max_probe_packets": "4"}
+"""Have FFmpeg look at a second of a stream, in microseconds, where it would wait for five."""
 
 
 def decode(source: Source, *, chunk: int = SAMPLE_RATE, max_seconds: float | None = None) -> Iterator[Samples]:
@@ -24,7 +35,7 @@ def decode(source: Source, *, chunk: int = SAMPLE_RATE, max_seconds: float | Non
     looks like an address nor a playlist inside the file reaches the network or another file.
 
     Args:
-        source: The bytes of a file, or the path of one.
+        source: The bytes of a file, the path of one, or a stream, which is decoded while it comes.
         chunk: Samples per chunk; the last may be shorter.
         max_seconds: Stop with an error after this much audio, however small the file.
 
@@ -65,11 +76,14 @@ def duration(source: Source) -> float | None:
 def _open_container(source: Source) -> Iterator[Any]:
     import av
 
+    options = {"protocol_whitelist": "none"}
+    if not isinstance(source, bytes | str | Path | io.BytesIO):
+        options |= _SOON
     with _open_file(source) as file:
         try:
-            container = av.open(file, mode="r", metadata_errors="ignore", options={"protocol_whitelist": "none"})
+            container = av.open(file, mode="r", metadata_errors="ignore", options=options)
         except (av.FFmpegError, ValueError) as error:
-            if not isinstance(source, bytes) and not Path(source).stat().st_size:
+            if isinstance(source, str | Path) and not Path(source).stat().st_size:
                 raise BadAudio("The file is empty.") from error
             raise BadAudio("The file is no audio or video format that can be read.") from error
         with container:
@@ -79,9 +93,12 @@ def _open_container(source: Source) -> Iterator[Any]:
 
 
 @contextmanager
-def _open_file(source: Source) -> Iterator[io.BufferedIOBase]:
+def _open_file(source: Source) -> Iterator[Stream]:
     if isinstance(source, bytes):
         yield io.BytesIO(source)
+        return
+    if not isinstance(source, str | Path):
+        yield source
         return
     try:
         file = Path(source).open("rb")  # noqa: SIM115 - closed below; opening alone is what may fail here

@@ -55,7 +55,7 @@ class Dispatcher:
     @property
     def waiting(self) -> dict[str, int]:
         """Queued jobs by lane, of all models together."""
-        total = {"final": 0, "partial": 0}
+        total = {"final": 0, "partial": 0, "file": 0}
         for scheduler in self._schedulers.values():
             for kind, count in scheduler.waiting.items():
                 total[kind] += count

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,15 @@ class Health:
         report["disks"] = disks
         report["clients"] = [to_builtins(client) for client in self._roster.reports()]
         return report
+
+    def sockets(self) -> dict[str, Any]:
+        """Return how many connections of each dialect there are; ``active_connections`` are those of ``rnnt``."""
+        counts = Counter(report.dialect for report in self._roster.reports())
+        return {
+            "status": "unavailable" if self._problem() else "active",
+            "active_connections": counts["rnnt"],
+            "connections": dict(sorted(counts.items())),
+        }
 
     def _measure(self, pids: Sequence[int]) -> tuple[dict[int, int | None], int | None, dict[str, Any]]:
         memory = {pid: resident_bytes(pid) for pid in (os.getpid(), *pids) if pid}

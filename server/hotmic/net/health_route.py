@@ -28,6 +28,11 @@ def add_health(app: FastAPI, health: Health, access: Access) -> None:
         """200 while a model serves; 503 while the first one is loaded, none serves, or the daemon stops."""
         return _verdict(health.readiness())
 
+    @app.get("/ws/status", tags=["health"], summary="Open connections by dialect")
+    async def sockets() -> dict[str, Any]:
+        """How many connections there are; the RNN-T server's clients ask for it."""
+        return health.sockets()
+
     @app.get("/health/extended", tags=["health"], summary="All there is", responses={503: NOT_SERVING})
     async def extended(request: Request) -> JSONResponse:
         """Processes, memory, restarts and why, open files, disks, clients. Needs the scope `control`."""

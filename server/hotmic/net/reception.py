@@ -72,7 +72,8 @@ class Reception:
         """
         address = peer
         try:
-            address = self._services.access.addresses.admit(peer, headers)
+            address = self._services.access.addresses.client(peer, headers)
+            self._services.access.addresses.check(address)
             if self.is_draining:
                 raise ShuttingDown("The daemon is stopping.")
             wish = parse_target(target)

@@ -16,6 +16,8 @@ class SessionSettings(Value, frozen=True, kw_only=True):
     """Numbers a session runs on; lengths in seconds."""
 
     partials: bool = True
+    is_file: bool = False
+    """Whether nobody speaks it now."""
     cadence: float = 0.3
     wire_silence: float = 1.0
     ring: float = 60.0
@@ -170,4 +172,5 @@ class Planner:
             noise=segment.noise if self.options.denoise != "off" else b"",
             word_times=kind == "final",
             tenant=self.tenant,
+            is_from_file=self._settings.is_file,
         )
