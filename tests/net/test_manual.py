@@ -87,15 +87,16 @@ def test_the_document_and_its_page_say_the_same(tmp_path: Path, host: str) -> No
         assert (await front.ask("/asyncapi.html", Host=host)).text == manual.messages_page(document)
         page = (await front.ask("/asyncapi.html", Host=host)).text
         for message in document["components"]["messages"].values():
-            assert escape(message["summary"]) in page
-        for part in ("ModelRow", "WordRow", "LastExit"):
-            assert f'id="{part}"' in page
+            assert re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(message["summary"])) in page
+        for part in ("ModelRow", "WordRow", "LastExit", "ErrorDetails", "HeardWord"):
+            assert f"<code>{part}</code>" in page
+        assert re.search(r"<td>timestamp</td><td>string</td><td>ISO 8601, UTC</td>", page)
 
     asyncio.run(main())
 
 
 def test_what_is_described_is_text() -> None:
-    nasty = "<script>alert(1)</script>"
+    nasty = "`<script>alert(1)</script>`"
     document = {
         "paths": {
             f"/{nasty}": {

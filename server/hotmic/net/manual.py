@@ -1,5 +1,6 @@
 """The OpenAPI and the AsyncAPI document as pages that need nothing but themselves: no script, no other host."""
 
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
@@ -7,12 +8,13 @@ from typing import Any
 Json = Mapping[str, Any]
 
 _BOUNDS = (
-    ("pattern", "like"),
-    ("minimum", "from"),
-    ("maximum", "to"),
-    ("maxLength", "at most characters:"),
-    ("maxItems", "at most items:"),
+    ("pattern", "like {}"),
+    ("minimum", "from {}"),
+    ("maximum", "to {}"),
+    ("maxLength", "up to {} characters"),
+    ("maxItems", "up to {} items"),
 )
+_FRAMES = {"application/octet-stream": "binary frame", "text/plain": "text frame"}
 
 
 def routes_page(document: Json) -> str:
@@ -49,16 +51,19 @@ def messages_page(document: Json) -> str:
     spoken = {_last(m["payload"]) for m in document["components"]["messages"].values() if "payload" in m}
     for name, schema in document["components"]["schemas"].items():
         if name not in spoken:
-            body.append(f'<h4 id="{escape(name)}">{escape(name)}</h4>{_schema(schema)}')
+            body.append(_details(name, schema.get("description", ""), schema))
     return _page("hotmic over WebSockets", '<a href="/asyncapi.yaml">asyncapi.yaml</a>', "".join(body))
 
 
 def _message(message: Json, document: Json) -> str:
-    summary = f"<p>{escape(message['summary'])}</p>"
     if "payload" not in message:
-        return f"<h4>{escape(message['contentType'])}</h4>{summary}"
-    schema = document["components"]["schemas"][_last(message["payload"])]
-    return f"<details><summary><code>{escape(message['name'])}</code> {summary}</summary>{_schema(schema)}</details>"
+        return f"<p><code>{escape(_FRAMES[message['contentType']])}</code> {_text(message['summary'])}</p>"
+    return _details(message["name"], message["summary"], document["components"]["schemas"][_last(message["payload"])])
+
+
+def _details(name: str, summary: str, schema: Json) -> str:
+    title = f"<code>{escape(name)}</code> <p>{_text(summary)}</p>"
+    return f"<details><summary>{title}</summary>{_schema(schema)}</details>"
 
 
 def _schema(schema: Json) -> str:
@@ -68,7 +73,8 @@ def _schema(schema: Json) -> str:
 def _fields(schema: Json) -> Iterator[tuple[str, str, str]]:
     required = schema.get("required", ())
     for name, field in schema.get("properties", {}).items():
-        yield name, _shape(field), "" if name in required else "optional"
+        notes = ("" if name in required else "optional", field.get("description", ""))
+        yield name, _shape(field), "; ".join(filter(None, notes))
 
 
 def _shape(schema: Json) -> str:
@@ -76,7 +82,7 @@ def _shape(schema: Json) -> str:
     if "$ref" in schema:
         return _last(schema)
     if "anyOf" in schema:
-        return " or ".join(_shape(one) for one in schema["anyOf"])
+        return " or ".join(_shape(one) + _note(one) for one in schema["anyOf"])
     if "enum" in schema:
         return " | ".join(str(value) for value in schema["enum"])
     if schema.get("type") == "array":
@@ -85,8 +91,11 @@ def _shape(schema: Json) -> str:
         words = str(schema["contentEncoding"])
     else:
         words = str(schema.get("type", "anything"))
-    words += "".join(f", {word} {schema[key]}" for key, word in _BOUNDS if key in schema)
-    return words + (f" ({schema['description']})" if "description" in schema else "")
+    return words + "".join(f", {bound.format(schema[key])}" for key, bound in _BOUNDS if key in schema)
+
+
+def _note(schema: Json) -> str:
+    return f" ({schema['description']})" if "description" in schema else ""
 
 
 def _resolve(content: Json, document: Json) -> Json:
@@ -94,12 +103,17 @@ def _resolve(content: Json, document: Json) -> Json:
     return document["components"]["schemas"][_last(schema)] if "$ref" in schema else schema
 
 
+def _text(words: str) -> str:
+    """Return a sentence as HTML; what stands in backticks is code."""
+    return re.sub(r"`+([^`]+)`+", r"<code>\1</code>", escape(words))
+
+
 def _last(reference: Json) -> str:
     return str(reference["$ref"]).rpartition("/")[2]
 
 
 def _section(title: str, subtitle: str, text: str) -> str:
-    paragraphs = "".join(f"<p>{escape(part)}</p>" for part in text.split("\n\n") if part)
+    paragraphs = "".join(f"<p>{_text(part)}</p>" for part in text.split("\n\n") if part)
     return f"<h2>{escape(title)}</h2><p><strong>{escape(subtitle)}</strong></p>{paragraphs}"
 
 
@@ -107,7 +121,7 @@ def _table(heads: tuple[str, ...], rows: list[Any]) -> str:
     if not rows:
         return ""
     head = "".join(f'<th scope="col">{head}</th>' for head in heads)
-    lines = ("".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows)
+    lines = ("".join(f"<td>{_text(str(cell))}</td>" for cell in row) for row in rows)
     return (
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{line}</tr>' for line in lines)}</tbody></table>"
     )
