@@ -18,7 +18,7 @@ SERVERS = {
     "audio": "localhost:8766",
     "audio-1": "localhost:9000",
 }
-DOCUMENT = build_document(EXCHANGES, paths=GATEWAY_PATHS, servers=SERVERS, version="1.2.3")
+DOCUMENT = build_document(EXCHANGES, paths=GATEWAY_PATHS, servers=SERVERS, protocol="wss", version="1.2.3")
 
 
 def nodes(value: Any) -> Iterator[dict[str, Any]]:
@@ -43,7 +43,8 @@ def test_it_has_what_the_specification_requires() -> None:
     assert {"title", "version"} <= DOCUMENT["info"].keys()
     assert DOCUMENT["info"]["version"] == "1.2.3"
     for server in DOCUMENT["servers"].values():
-        assert {"host", "protocol"} <= server.keys()
+        assert server["protocol"] == "wss"
+        assert server["host"] in SERVERS.values()
     for operation in DOCUMENT["operations"].values():
         assert operation["action"] in ("send", "receive")
         channel = resolve(operation["channel"]["$ref"])
@@ -55,6 +56,7 @@ def test_it_has_what_the_specification_requires() -> None:
     for channel in DOCUMENT["channels"].values():
         assert channel["address"].startswith("/")
         assert channel["servers"]
+        assert channel["bindings"]["ws"]["query"]["properties"]
     names = [server["$ref"] for server in DOCUMENT["channels"]["audio"]["servers"]]
     assert names == ["#/servers/gateway", "#/servers/audio", "#/servers/audio-1"]
     keys = [key for part in ("messages", "schemas") for key in DOCUMENT["components"][part]]
@@ -107,6 +109,6 @@ def test_messages_of_two_dialects_may_have_one_name() -> None:
         "a": Exchange(summary="A.", received=(one,), sent=(one,)),
         "b": Exchange(summary="B.", received=(two,), sent=(two,)),
     }
-    document = build_document(exchanges, paths={"/a": "a", "/b": "b"}, servers=SERVERS, version="1")
+    document = build_document(exchanges, paths={"/a": "a", "/b": "b"}, servers=SERVERS, protocol="wss", version="1")
     assert len(document["components"]["schemas"]) == len(document["components"]["messages"]) == 2
     assert [len(channel["messages"]) for channel in document["channels"].values()] == [1, 1]

@@ -12,13 +12,19 @@ Json = dict[str, Any]
 
 _NAME: Json = {"type": "string", "pattern": f"^{NAME.pattern}$"}
 QUERY: Json = {
-    "type": "object",
-    "properties": {
-        "channel": {**_NAME, "description": "The channel to speak in and to hear."},
-        "session": {**_NAME, "description": "The name that the session should have."},
-        "sample_rate": {"type": "integer", "minimum": 4000, "maximum": 192_000, "description": "Of binary frames."},
+    "channel": {**_NAME, "description": "the channel to speak in and to hear"},
+    "session": {**_NAME, "description": "the name that the session should have"},
+    "client_id": {**_NAME, "description": "what the client calls itself"},
+    "model": {**_NAME, "description": "the model of this session"},
+    "sample_rate": {
+        "type": "integer",
+        "minimum": 4000,
+        "maximum": 192_000,
+        "description": "hertz of binary frames",
     },
+    "token": {"type": "string", "description": "where the daemon has tokens; a header is better, URLs end up in logs"},
 }
+"""What a URL may say; ``Exchange.query`` names those of a dialect."""
 
 
 def build_document(
@@ -26,6 +32,7 @@ def build_document(
     *,
     paths: Mapping[str, str],
     servers: Mapping[str, str],
+    protocol: str,
     version: str,
 ) -> Json:
     """Return the document as plain values.
@@ -35,6 +42,7 @@ def build_document(
         paths: The dialect of each path of the HTTP port.
         servers: Host and port of each listener; every dialect is at ``gateway`` and at those
             that bear its name, such as ``audio`` and ``audio-1``.
+        protocol: ``ws``, or ``wss`` where all of them speak TLS.
         version: Of hotmic.
     """
     structs = {m for exchange in exchanges.values() for m in (*exchange.received, *exchange.sent) if _is_struct(m)}
@@ -67,7 +75,7 @@ def build_document(
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "servers": {name: {"host": host, "protocol": "ws"} for name, host in servers.items()},
+        "servers": {name: {"host": host, "protocol": protocol} for name, host in servers.items()},
         "channels": channels,
         "operations": operations,
         "components": {"messages": messages, "schemas": schemas},
@@ -84,7 +92,7 @@ def _channel(
         "summary": exchange.summary + others,
         "servers": [{"$ref": f"#/servers/{name}"} for name in servers if {"gateway", dialect} & set(name.split("-"))],
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in used},
-        "bindings": {"ws": {"query": QUERY}},
+        "bindings": {"ws": {"query": {"type": "object", "properties": {name: QUERY[name] for name in exchange.query}}}},
     }
 
 

@@ -7,7 +7,7 @@ A dialect is one entry: a sentence, the messages that clients send, the messages
 from collections.abc import Mapping
 from typing import Any
 
-from hotmic.dialects import answer, message
+from hotmic.dialects import answer, message, openai_answer, openai_message, rnnt, rnnt_answer, simul
 from hotmic.values import Value
 
 
@@ -28,20 +28,53 @@ class Exchange(Value, frozen=True, kw_only=True):
     """What clients send: struct classes and ``Raw``."""
     sent: tuple[Any, ...]
     """What clients hear."""
+    query: tuple[str, ...] = ("token", "channel")
+    """What their URL may say, of ``asyncapi.QUERY``."""
 
 
-PCM16 = Raw(name="Pcm16Frame", summary="Audio: PCM16, little-endian, mono, at `sample_rate` of the URL or 16 kHz.")
+PCM16 = Raw(
+    name="Pcm16Frame",
+    summary="Audio: PCM16, little-endian, mono, at the `sample_rate` that the client named, else 16 kHz.",
+)
+NPY = Raw(name="NpyFrame", summary="Audio: a NumPy array as `numpy.save` writes it, float32, mono, 16 kHz.")
+TEXT = Raw(name="TextFrame", summary="The text of one utterance.", content_type="text/plain")
 
 EXCHANGES: Mapping[str, Exchange] = {
     "control": Exchange(
         summary="Models, recording and status; hears everything that is said in its channel.",
         received=message.CONTROL_MESSAGES,
         sent=answer.CONTROL_ANSWERS,
+        query=("channel", "session"),
     ),
     "audio": Exchange(
         summary="Audio in, transcripts out.",
         received=(PCM16, *message.AUDIO_MESSAGES),
         sent=answer.AUDIO_ANSWERS,
+        query=("channel", "session", "sample_rate"),
+    ),
+    "openai_realtime": Exchange(
+        summary="OpenAI's realtime protocol, transcription sessions.",
+        received=openai_message.CLIENT_EVENTS,
+        sent=openai_answer.SERVER_EVENTS,
+        query=("model", "token", "channel"),
+    ),
+    "plain_text": Exchange(
+        summary="Sound in, the bare text of every utterance out. What is wrong is told by closing.",
+        received=(PCM16,),
+        sent=(TEXT,),
+        query=("sample_rate", "token", "channel"),
+    ),
+    "rnnt": Exchange(
+        summary="Sound in, every word once: clients append each `transcription`.",
+        received=(PCM16, *rnnt.RNNT_MESSAGES),
+        sent=rnnt_answer.RNNT_ANSWERS,
+        query=("client_id", "sample_rate", "token", "channel"),
+    ),
+    "simul": Exchange(
+        summary="NumPy arrays in, every word once: clients append each `transcript`.",
+        received=(NPY, message.AuthenticateMessage),
+        sent=(simul.TranscriptAnswer, answer.AuthenticatedAnswer, answer.ErrorAnswer),
+        query=("client_id", "token", "channel"),
     ),
 }
 """One entry for each of ``negotiate.DIALECTS``; a test compares them."""

@@ -1,18 +1,18 @@
 """The protocol of the RNN-T streaming server: commands as JSON, sound as bare PCM16, transcripts word by word."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from hotmic import commands as c
 from hotmic import events as e
 from hotmic.dialects import message as m
+from hotmic.dialects import rnnt_answer as a
 from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import Codec, dump, options
 from hotmic.dialects.said import Said
 from hotmic.dialects.wish import Wish
-from hotmic.values import SAMPLE_RATE
+from hotmic.values import SAMPLE_RATE, Word
 
 
 class RnntConfig(m.ConfigFields, kw_only=True):
@@ -31,9 +31,16 @@ class StopMessage(m.Message, kw_only=True, tag="stop_recording"):
     """Stop recording."""
 
 
-_codec = Codec((StartMessage, StopMessage, m.ConfigureMessage, m.PingMessage, m.AuthenticateMessage), ())
-_SILENT = (e.RecordingStarted, e.SpeechStarted, e.SpeechEnded, e.Acknowledged)
-"""What this protocol has no word for; ``recording_started`` answers the client's own wish."""
+RNNT_MESSAGES: tuple[type[m.Message], ...] = (
+    StartMessage,
+    StopMessage,
+    m.ConfigureMessage,
+    m.PingMessage,
+    m.AuthenticateMessage,
+)
+_codec = Codec(RNNT_MESSAGES, ())
+_SHARED = (e.Configured, e.ModelLoading, e.Ponged, e.Authenticated, e.WarningRaised, e.ErrorRaised)
+"""What is told as the dual-socket protocol tells it; of all else, this protocol has its own word or none."""
 
 
 class RnntDialect(Dialect):
@@ -112,8 +119,8 @@ class RnntDialect(Dialect):
         frames = [frame for event in answers for frame in self.encode(event, timestamp=timestamp)]
         if self._is_starting:
             self._is_starting = False
-            config = {"interim_results": self._wants_interim}
-            frames += _json({"type": "recording_started", "config": config, "timestamp": timestamp})
+            config = a.StartedConfig(interim_results=self._wants_interim)
+            frames.append(msgspec.json.encode(a.StartedAnswer(config=config, timestamp=timestamp)))
         return frames
 
     def encode(self, event: e.Event, *, timestamp: str) -> Sequence[Frame]:
@@ -124,62 +131,78 @@ class RnntDialect(Dialect):
             case e.FinalTranscribed():
                 return self._final(event, timestamp)
             case e.Connected():
-                body = {"type": "connection", "status": "connected", "client_id": self._client_id}
-                return _json(body | {"server": event.server, "version": event.version, "timestamp": timestamp})
+                return (msgspec.json.encode(self._connection(event, timestamp)),)
             case e.RecordingStopped():
-                totals = {"total_segments": self._segments, "total_duration": round(self._duration, 3)}
-                self._segments, self._duration = 0, 0.0
-                return _json({"type": "recording_stopped", **totals, "timestamp": timestamp})
+                return (msgspec.json.encode(self._stopped(timestamp)),)
             case e.Configured() if self._is_starting:
                 return ()
             case e.ErrorRaised():
                 self._is_starting = False
-        return () if isinstance(event, _SILENT) else dump(event, timestamp=timestamp)
+        return dump(event, timestamp=timestamp) if isinstance(event, _SHARED) else ()
+
+    def _connection(self, event: e.Connected, timestamp: str) -> a.ConnectionAnswer:
+        return a.ConnectionAnswer(
+            status="connected",
+            client_id=self._client_id,
+            server=event.server,
+            version=event.version,
+            timestamp=timestamp,
+        )
+
+    def _stopped(self, timestamp: str) -> a.StoppedAnswer:
+        segments, duration = self._segments, round(self._duration, 3)
+        self._segments, self._duration = 0, 0.0
+        return a.StoppedAnswer(total_segments=segments, total_duration=duration, timestamp=timestamp)
 
     def _partial(self, event: e.PartialTranscribed, timestamp: str) -> list[Frame]:
-        frames = []
+        frames: list[Frame] = []
         if piece := self._said.partial(event).strip():
-            frames += _json(self._transcription(piece, event, timestamp) | {"is_final": False, "words": []})
+            answer = a.TranscriptionAnswer(
+                text=piece,
+                segment_id=event.segment_id,
+                language=event.language,
+                timestamp=timestamp,
+                is_final=False,
+                words=[],
+            )
+            frames.append(msgspec.json.encode(answer))
         if self._wants_interim:
-            interim = self._transcription(event.text, event, timestamp) | {"type": "partial", "is_final": False}
-            frames += _json(interim | {"unstable": event.unstable.strip()})
+            interim = a.PartialAnswer(
+                text=event.text,
+                segment_id=event.segment_id,
+                language=event.language,
+                timestamp=timestamp,
+                is_final=False,
+                unstable=event.unstable.strip(),
+            )
+            frames.append(msgspec.json.encode(interim))
         return frames
 
     def _final(self, event: e.FinalTranscribed, timestamp: str) -> list[Frame]:
         duration = event.end - event.start
         piece, _ = self._said.final(event)
-        body = self._transcription(piece.strip(), event, timestamp) | {
-            "is_final": True,
-            "utterance": event.text,
-            "words": [
-                {
-                    "word": word.word.strip(),
-                    "start": round(word.start, 3),
-                    "end": round(word.end, 3),
-                    "confidence": round(word.probability, 3),
-                }
-                for word in event.words
-            ],
-            "start": round(event.start, 3),
-            "end": round(event.end, 3),
-            "duration": round(duration, 3),
-            "processing_time_ms": round(event.processing * 1000),
-        }
         self._segments += 1
         self._duration += duration
-        return _json(body)
+        answer = a.TranscriptionAnswer(
+            text=piece.strip(),
+            segment_id=event.segment_id,
+            language=event.language,
+            timestamp=timestamp,
+            is_final=True,
+            words=[_word(word) for word in event.words],
+            utterance=event.text,
+            start=round(event.start, 3),
+            end=round(event.end, 3),
+            duration=round(duration, 3),
+            processing_time_ms=round(event.processing * 1000),
+        )
+        return [msgspec.json.encode(answer)]
 
-    def _transcription(
-        self, text: str, event: e.PartialTranscribed | e.FinalTranscribed, timestamp: str
-    ) -> dict[str, Any]:
-        return {
-            "type": "transcription",
-            "text": text,
-            "segment_id": event.segment_id,
-            "language": event.language,
-            "timestamp": timestamp,
-        }
 
-
-def _json(body: dict[str, Any]) -> list[Frame]:
-    return [msgspec.json.encode(body)]
+def _word(word: Word) -> a.HeardWord:
+    return a.HeardWord(
+        word=word.word.strip(),
+        start=round(word.start, 3),
+        end=round(word.end, 3),
+        confidence=round(word.probability, 3),
+    )

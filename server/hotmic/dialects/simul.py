@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from hotmic import commands as c
 from hotmic import events as e
 from hotmic.dialects import message as m
+from hotmic.dialects.answer import Part
 from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import Codec, dump
 from hotmic.dialects.npy import samples_of
@@ -15,6 +18,15 @@ from hotmic.dialects.said import Said
 from hotmic.dialects.wish import Wish
 from hotmic.policies.joining import gap
 from hotmic.values import SAMPLE_RATE
+
+
+class TranscriptAnswer(Part, kw_only=True, tag="transcript"):
+    """Text that was not said before, with the space before it."""
+
+    client_id: str
+    text: str
+    timestamp: Annotated[float, Meta(description="seconds since 1970")]
+
 
 _codec = Codec((m.AuthenticateMessage,), ())
 
@@ -75,10 +87,9 @@ class SimulDialect(Dialect):
         if not piece.strip():
             return ()
         text, self._end = gap(self._end, piece) + piece, piece
-        body = {
-            "type": "transcript",
-            "client_id": self._client_id or event.session_id,
-            "text": text,
-            "timestamp": datetime.fromisoformat(timestamp).timestamp(),
-        }
-        return (msgspec.json.encode(body),)
+        answer = TranscriptAnswer(
+            client_id=self._client_id or event.session_id,
+            text=text,
+            timestamp=datetime.fromisoformat(timestamp).timestamp(),
+        )
+        return (msgspec.json.encode(answer),)

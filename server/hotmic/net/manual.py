@@ -37,9 +37,10 @@ def messages_page(document: Json) -> str:
     """Return an AsyncAPI document as a page."""
     body: list[str] = []
     for name, channel in document["channels"].items():
-        where = [f"{document['servers'][_last(s)]['host']}" for s in channel["servers"]]
-        address = f"{channel['address'] or 'a port of its own'} ({', '.join(where)})"
-        body.append(_section(name, address, channel["summary"]))
+        where = [document["servers"][_last(server)] for server in channel["servers"]]
+        urls = (f"{server['protocol']}://{server['host']}{channel['address']}" for server in where)
+        body.append(_section(name, "  ".join(urls), channel["summary"]))
+        body.append(f"<h3>In the URL</h3>{_schema(channel['bindings']['ws']['query'])}")
         for action, title in (("receive", "Clients send"), ("send", "Clients hear")):
             body.append(f"<h3>{title}</h3>")
             for reference in document["operations"][f"{name}.{action}"]["messages"]:

@@ -24,9 +24,10 @@ def add_manual(app: FastAPI, paths: Mapping[str, str], ports: Callable[[], Mappi
     """
 
     @lru_cache(maxsize=8)
-    def messages(host: str) -> tuple[str, str]:
+    def messages(scheme: str, host: str) -> tuple[str, str]:
         servers = {"gateway" if name == "http" else name: f"{host}:{port}" for name, port in ports().items()}
-        document = build_document(EXCHANGES, paths=paths, servers=servers, version=__version__)
+        protocol = "wss" if scheme == "https" else "ws"
+        document = build_document(EXCHANGES, paths=paths, servers=servers, protocol=protocol, version=__version__)
         return yaml.safe_dump(document, sort_keys=False, allow_unicode=True), manual.messages_page(document)
 
     @app.get("/openapi.json", include_in_schema=False)
@@ -39,13 +40,13 @@ def add_manual(app: FastAPI, paths: Mapping[str, str], ports: Callable[[], Mappi
 
     @app.get("/asyncapi.yaml", include_in_schema=False)
     def messages_document(request: Request) -> Response:
-        return Response(messages(_host(request))[0], media_type="application/yaml")
+        return Response(messages(*_address(request))[0], media_type="application/yaml")
 
     @app.get("/asyncapi.html", include_in_schema=False)
     def messages_page(request: Request) -> HTMLResponse:
-        return HTMLResponse(messages(_host(request))[1])
+        return HTMLResponse(messages(*_address(request))[1])
 
 
-def _host(request: Request) -> str:
+def _address(request: Request) -> tuple[str, str]:
     host = request.url.hostname or "localhost"
-    return f"[{host}]" if ":" in host else host
+    return request.url.scheme, f"[{host}]" if ":" in host else host
