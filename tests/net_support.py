@@ -20,6 +20,7 @@ from hotmic.engines import echo
 from hotmic.errors import EngineFailed, ModelUnavailable
 from hotmic.metrics import Metrics
 from hotmic.net.connection import Connection
+from hotmic.net.container_feed import container_quota
 from hotmic.net.control import Control
 from hotmic.net.grant import Grant
 from hotmic.net.hub import Hub
@@ -218,6 +219,7 @@ class House:
             roster=Roster(),
             connections=Quota("connections", per_address=connections, per_token=per_token),
             streams=Quota("streams", per_address=streams, per_token=per_token),
+            containers=container_quota(streams),
             rates=rates or Rates(),
             outbox_items=256,
             outbox_bytes=outbox_bytes,

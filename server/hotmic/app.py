@@ -8,7 +8,16 @@ from typing import Any
 
 import structlog
 
-from hotmic.building import build_access, build_pool, build_runner, build_tapes, dialect_options, rates, session_options
+from hotmic.building import (
+    build_access,
+    build_dialects,
+    build_pool,
+    build_runner,
+    build_tapes,
+    dialect_options,
+    rates,
+    session_options,
+)
 from hotmic.config.listener import parse_listeners
 from hotmic.config.machine import connections_that_fit
 from hotmic.config.model import ModelSpec
@@ -19,6 +28,7 @@ from hotmic.errors import ConfigError
 from hotmic.log import LogStream
 from hotmic.metrics import Metrics
 from hotmic.net.certificate import Certificate
+from hotmic.net.container_feed import container_quota
 from hotmic.net.control import Control
 from hotmic.net.health import Health, file_limit, verdict
 from hotmic.net.history import History
@@ -92,6 +102,7 @@ class Daemon:
             streams=Quota(
                 "streams", per_address=settings.max_streams_per_address, per_token=settings.max_streams_per_token
             ),
+            containers=container_quota(settings.max_containers),
             rates=rates(settings),
             outbox_items=settings.outbox_items,
             outbox_bytes=settings.outbox_bytes,
@@ -103,7 +114,7 @@ class Daemon:
         self._token_watch = TokenWatch(settings.tokens, self.access, self.roster)
         self._pulse = Pulse(self.metrics.loop_lag.observe)
         self._listeners = self._build_listeners(services)
-        self._gateway_reception = Reception("http", services, GATEWAY_PATHS)
+        self._gateway_reception = Reception("http", services, GATEWAY_PATHS, build_dialects(settings))
         self._gateway: Any = None
         self._watcher: asyncio.Task[None] | None = None
         self.ports: dict[str, int] = {}
@@ -115,10 +126,13 @@ class Daemon:
         Raises:
             ConfigError: The setting ``listeners`` cannot be used.
         """
-        settings = self.settings
+        settings, dialects = self.settings, build_dialects(self.settings)
         doors = [
-            (name, f"{name}_port", port, dict.fromkeys(DUAL_PATHS, name))
-            for name, port in (("control", settings.control_port), ("audio", settings.audio_port))
+            (name, f"{name}_port", port, dict.fromkeys(DUAL_PATHS, name) | more)
+            for name, port, more in (
+                ("control", settings.control_port, {"/": "control_or_caption"}),
+                ("audio", settings.audio_port, {}),
+            )
         ]
         more = parse_listeners(settings.listeners, dialects=DIALECTS, any_path=ANY_PATH)
         for number, (port, paths) in enumerate(more, 1):
@@ -126,7 +140,7 @@ class Daemon:
         return [
             (
                 Listener(
-                    Reception(name, services, paths),
+                    Reception(name, services, paths, dialects),
                     setting=setting,
                     max_message=settings.max_message_bytes,
                     tls=self._tls,

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +6,7 @@ from hypothesis import strategies as st
 from hotmic.audio.blob import BlobReader, Container, Pcm, begins_container
 from hotmic.errors import BadAudio
 from running import CLIPS
-from wav_support import PCM, data, fmt, pieces, read_clip, riff, wav
+from wav_support import NO_SOUND, PCM, data, fmt, pieces, read_clip, riff, wav
 
 CLIP = read_clip(CLIPS / "flight.wav")
 EBML = b"\x1a\x45\xdf\xa3" + bytes(20)
@@ -90,25 +88,6 @@ def test_behind_a_bad_header_comes_nothing() -> None:
         with pytest.raises(BadAudio):
             reader.receive(frame)
     assert samples_of(reader, [wav(CLIP)])[1] == {16_000}
-
-
-NO_SOUND = {
-    "numpy": b"\x93NUMPY\1\0" + bytes(30),
-    "png": b"\x89PNG\r\n\x1a\n" + bytes(30),
-    "jpeg": b"\xff\xd8\xff\xe0" + bytes(30),
-    "gif": b"GIF89a" + bytes(30),
-    "pdf": b"%PDF-1.7" + bytes(30),
-    "zip": b"PK\3\4" + bytes(30),
-    "gzip": b"\x1f\x8b\x08" + bytes(30),
-    "avi": b"RIFF\x40\0\0\0AVI " + bytes(30),
-    "webp": b"RIFF\x40\0\0\0WEBP" + bytes(30),
-    "rifx": b"RIFX\x40\0\0\0WAVE" + bytes(30),
-    "rf64": b"RF64\xff\xff\xff\xffWAVE" + bytes(30),
-    "webm cluster": b"\x1f\x43\xb6\x75" + bytes(30),
-    "ogg page": b"OggS\0\0" + bytes(30),
-    "json": json.dumps({"type": "config", "language": "en", "task": "x"}).encode(),
-    "base64": b"UklGRiQAAABXQVZFZm10IBAAAAABAAEAgD4AAAB9",
-}
 
 
 @pytest.mark.parametrize("name", NO_SOUND)

@@ -26,7 +26,6 @@ def test_an_event_is_the_message_that_describes_it(tmp_path: Path, kind: type[Ev
 def test_every_message_is_said(tmp_path: Path) -> None:
     said = [dual.dump(event, timestamp=TIMESTAMP) for kind in EVENTS for event in events(kind, tmp_path)]
     frames = [frame for frames in said for frame in frames]
-    assert len(said) - len(frames) == 2, "that a segment has no text is said by a partial that withdraws it"
     told = {type(msgspec.json.decode(frame, type=ANSWERS)) for frame in frames}
     assert told == {*answer.CONTROL_ANSWERS, *answer.AUDIO_ANSWERS}
 

@@ -104,13 +104,14 @@ class BlobReader:
     def _check(self, data: bytes) -> None:
         if self._is_broken:
             raise BadAudio("The sound before could not be read; begin again with a header, or clear the buffer.")
+        is_bare = not isinstance(self._source, WavReader)
+        if is_bare and len(data) >= _TEXT and not data.translate(None, _PRINTABLE):
+            raise BadAudio("This is text, no sound; messages go into text frames.")
         if self._source is None:
             for magic, kind in _FILES.items():
                 if data.startswith(magic):
                     raise BadAudio(f"This is {kind}; that is not taken.")
             self._source = BareReader()
-        if isinstance(self._source, BareReader) and len(data) >= _TEXT and not data.translate(None, _PRINTABLE):
-            raise BadAudio("This is text, no sound; messages go into text frames.")
 
     def _read(self, data: bytes) -> Pcm:
         assert self._source is not None

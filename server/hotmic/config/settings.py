@@ -130,6 +130,10 @@ class Settings(BaseSettings):
     """Length of a segment from which shorter pauses end it, down to 200 ms."""
     ring_s: float = Field(default=60, ge=10, le=600)
     """Audio a session keeps until its text has been delivered."""
+    live_caption_chunk_s: float = Field(default=2, ge=0.1, le=10)
+    """Sound that live captions call needed; 1.5 times as long without a frame ends what is being said."""
+    live_caption_min_s: float = Field(default=0.5, ge=0, le=10)
+    """Sound that must have come since the last live caption before more words of an open utterance are told."""
     session_ttl_s: float = Field(default=30, ge=0, le=600)
     """Time a speaker that numbers its chunks, or a `client_id` of `simul`, may be away and come back to its session."""
     history_s: float = Field(default=300, ge=0, le=3600)
@@ -154,6 +158,8 @@ class Settings(BaseSettings):
     """Most connections with one token."""
     max_streams_per_token: int = Field(default=1024, ge=1)
     """Most speaking sessions with one token."""
+    max_containers: int = Field(default=32, ge=1, le=4096)
+    """Most live recordings in containers, such as WebM, at a time; each is decoded by a process of its own."""
     max_messages_per_s: float = Field(default=500, ge=0)
     """Messages of one connection per second; more are held back. 0 is no limit."""
     max_commands_per_s: float = Field(default=20, ge=0)

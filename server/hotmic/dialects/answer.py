@@ -167,6 +167,7 @@ class ConfiguredAnswer(Answer, kw_only=True, tag="configured"):
     language: str | UnsetType = UNSET
     task: Task | UnsetType = UNSET
     vad: VadProfile | UnsetType = UNSET
+    wire_silence_ms: Milliseconds | UnsetType = UNSET
     denoise: Denoise | UnsetType = UNSET
     hotwords: list[str] | UnsetType = UNSET
     prompt: str | UnsetType = UNSET

@@ -14,10 +14,12 @@ from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import request_id
 from hotmic.errors import HotmicError, NotAuthorized, QuotaReached, RateLimited
 from hotmic.net.audit import auditing
+from hotmic.net.container_feed import ContainerFeed
 from hotmic.net.control import failure
 from hotmic.net.grant import Grant
 from hotmic.net.hub import wall_clock
 from hotmic.net.outbox import Outbox
+from hotmic.net.patience import Patience
 from hotmic.net.peer import Peer, PeerGoneError
 from hotmic.net.roster import ClientReport
 from hotmic.net.services import Services
@@ -60,6 +62,13 @@ class Connection:
         self._outbox = Outbox(max_items=services.outbox_items, max_bytes=services.outbox_bytes)
         self._throttle = Throttle(services.rates, tell=self._warn, withhold=lambda: self._speaker.withholding())
         self._speaker = Speaker(self, dialect, services, self._throttle, name=session)
+        self._patience = Patience(lambda: dialect.patience, self._speak_up)
+        self._containers = ContainerFeed(
+            append=self._speaker.append,
+            tell=self.answer,
+            fail=lambda error: self._refuse(error, None),
+            enter=lambda: services.containers.enter(address=peer.address, token=self.token),
+        )
         self._leave: Callable[[], None] = lambda: None
         self._closing: tuple[int, str] | None = None
         self._is_over = self._is_shown_out = False
@@ -153,7 +162,8 @@ class Connection:
     async def _serve(self) -> None:
         services = self._services
         client_id = services.roster.join(self)
-        services.metrics.connections.labels(self._dialect.name).inc()
+        name = self._dialect.name  # one that decides later may take another
+        services.metrics.connections.labels(name).inc()
         services.hub.join(self)
         if self.grant is not None:
             self._greet()
@@ -162,6 +172,8 @@ class Connection:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._is_over = True
+            self._patience.close()
+            await self._containers.close()
             services.hub.leave(self)
             for task in tasks:
                 task.cancel()
@@ -171,7 +183,7 @@ class Connection:
             self._speaker.leave(is_over=is_over or self._is_shown_out)
             services.control.forget_channel(self.channel)
             services.roster.leave(client_id)
-            services.metrics.connections.labels(self._dialect.name).dec()
+            services.metrics.connections.labels(name).dec()
         for outcome in outcomes:
             if isinstance(outcome, Exception) and not isinstance(outcome, PeerGoneError):
                 log_id = uuid.uuid4().hex[:12]
@@ -213,9 +225,11 @@ class Connection:
                     return
             else:
                 frame = await self._peer.receive()
+            self._patience.receive_frame()
             await self._throttle.admit_message()
             waiting = len(self._outbox)
             await self._carry_out(partial(self._parse, frame), frame)
+            self._patience.watch()
             if len(self._outbox) > waiting:
                 await self._outbox.has_room()  # who asks faster than it reads the answers is not to be cut for them
 
@@ -252,11 +266,16 @@ class Connection:
 
     def _put(self, event: e.Event, timestamp: str, key: str) -> None:
         self._send(self._dialect.encode(event, timestamp=timestamp), key="" if self._dialect.is_appended else key)
+        if not self._is_over:
+            self._patience.watch()
 
     def _send(self, frames: Sequence[Frame], *, key: str = "") -> None:
         for frame in frames:
             if not (self._is_over or self._closing is not None or self._outbox.put(frame, key=key)):
                 self._cut_slow()
+
+    def _speak_up(self) -> None:
+        self._send(self._dialect.overdue_frames(timestamp=wall_clock()))
 
     def _greet(self) -> None:
         if self._dialect.is_greeted:
@@ -308,7 +327,7 @@ class Connection:
 
     async def _receive(self, command: c.Command) -> None:
         match command:
-            case c.AppendAudio():
+            case c.AppendAudio() | c.AppendContainer():
                 pass
             case c.EndAudio():
                 await self._throttle.admit_end()
@@ -322,7 +341,11 @@ class Connection:
         match command:
             case c.AppendAudio():
                 self.grant.require("speak")
+                await self._containers.finish()
                 await self._speaker.append(command)
+            case c.AppendContainer():
+                self.grant.require("speak")
+                await self._containers.receive(command)
             case c.Ping():
                 self.answer(e.Ponged(request_id=command.request_id))
             case c.Subscribe(channel=channel):

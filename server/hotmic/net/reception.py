@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from hotmic.commands import SessionOptions
-from hotmic.dialects.negotiate import COMPRESSED, DIALECTS
+from hotmic.dialects.negotiate import COMPRESSED, DIALECTS, Dialects
 from hotmic.dialects.wish import Wish, parse_target
 from hotmic.errors import HotmicError, NotAuthorized, NotFound, ShuttingDown
 from hotmic.net.audit import audit
@@ -50,10 +50,11 @@ class Reception:
         name: The port, in the log.
         services: The daemon.
         paths: The dialect of every path.
+        dialects: How each dialect is made.
     """
 
-    def __init__(self, name: str, services: Services, paths: Mapping[str, str]) -> None:
-        self.name = name
+    def __init__(self, name: str, services: Services, paths: Mapping[str, str], dialects: Dialects = DIALECTS) -> None:
+        self.name, self._dialects = name, dialects
         self.paths = dict(paths)
         self._services = services
         self._open: set[Connection] = set()
@@ -102,7 +103,7 @@ class Reception:
         """Serve a client until either side ends it."""
         wish = msgspec.structs.replace(admission.wish, unique=uuid.uuid4().hex)
         peer.address = admission.address
-        dialect = DIALECTS[admission.dialect](wish)
+        dialect = self._dialects[admission.dialect](wish)
         dialect.options = merge(dialect.options, self._services.dialect_options.get(dialect.name, SessionOptions()))
         connection = Connection(
             peer,

@@ -27,6 +27,7 @@ class Services:
         roster: Roster,
         connections: Quota,
         streams: Quota,
+        containers: Quota,
         rates: Rates,
         outbox_items: int,
         outbox_bytes: int,
@@ -34,6 +35,7 @@ class Services:
         dialect_options: Mapping[str, SessionOptions] | None = None,
     ) -> None:
         self.hub, self.runner, self.control, self.access, self.metrics = hub, runner, control, access, metrics
-        self.roster, self.connections, self.streams, self.rates = roster, connections, streams, rates
+        self.roster, self.rates = roster, rates
+        self.connections, self.streams, self.containers = connections, streams, containers
         self.outbox_items, self.outbox_bytes, self.slow_client = outbox_items, outbox_bytes, slow_client
         self.dialect_options = dialect_options or {}
