@@ -30,14 +30,17 @@ from hotmic.metrics import Metrics
 from hotmic.net.certificate import Certificate
 from hotmic.net.container_feed import container_quota
 from hotmic.net.control import Control
-from hotmic.net.health import Health, file_limit
+from hotmic.net.health import Health, file_limit, verdict
 from hotmic.net.history import History
 from hotmic.net.hub import Hub
 from hotmic.net.limit import Quota
 from hotmic.net.listener import Listener
+from hotmic.net.pulse import Pulse
 from hotmic.net.reception import ANY_PATH, Reception
 from hotmic.net.roster import Roster
+from hotmic.net.series import Series
 from hotmic.net.services import Services
+from hotmic.net.sharing import Sharing
 from hotmic.net.token_watch import TokenWatch
 from hotmic.values import LoadProgress
 
@@ -109,6 +112,7 @@ class Daemon:
         self._certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         self._tls = self._certificate.context if self._certificate else None
         self._token_watch = TokenWatch(settings.tokens, self.access, self.roster)
+        self._pulse = Pulse(self.metrics.loop_lag.observe)
         self._listeners = self._build_listeners(services)
         self._gateway_reception = Reception("http", services, GATEWAY_PATHS, build_dialects(settings))
         self._gateway: Any = None
@@ -146,6 +150,14 @@ class Daemon:
             for name, setting, port, paths in doors
         ]
 
+    def _build_series(self) -> Series:
+        return Series(
+            model_ids=lambda: [spec.id for spec in self.control.registry.specs],
+            models=self.pool.status,
+            held_audio=self.runner.held_audio,
+            problem=self._problem,
+        )
+
     async def open(self, on_listening: Callable[[str, str], None]) -> None:
         """Bind the ports; audio is taken from now on and waits for the model.
 
@@ -163,6 +175,8 @@ class Daemon:
             self.ports[listener.name] = await listener.open(host, port)
             on_listening(listener.name, f"{self._scheme('ws')}://{shown}:{self.ports[listener.name]}")
         self._watcher = asyncio.create_task(self._watch_registry())
+        self._pulse.open()
+        self.metrics.registry.register(self._build_series())
         limit = file_limit() or 0
         free = connections_that_fit(limit)
         if free is not None and free < self.settings.max_connections_per_address:
@@ -191,13 +205,7 @@ class Daemon:
             metrics=self.metrics,
             access=self.access,
             web=find_web(),
-            page_config=lambda: {
-                "http_port": self.ports["http"],
-                "control_port": self.ports["control"],
-                "audio_port": self.ports["audio"],
-                "control_path": "/ws/control",
-                "audio_path": "/ws/audio",
-            },
+            ports=lambda: self.ports,
             health=Health(
                 control=self.control,
                 pool=self.pool,
@@ -206,6 +214,7 @@ class Daemon:
                 problem=self._problem,
             ),
             reception=self._gateway_reception,
+            sharing=Sharing(self.settings.allowed_origins, allow_null=self.settings.allow_null_origin),
         )
         self._gateway = Gateway(
             gateway,
@@ -248,6 +257,7 @@ class Daemon:
         )
         if self._watcher is not None:
             self._watcher.cancel()
+        self._pulse.close()
         await self.control.close()
         self.runner.close()
         if self._gateway is not None:
@@ -259,7 +269,7 @@ class Daemon:
         return {"models_dir": self.settings.models_dir, **({"log_file": log_file} if log_file else {})}
 
     def _problem(self) -> str:
-        return "stopping" if self.is_draining else "" if self.pool.current else "no model is serving"
+        return verdict(self.pool.status(), current=self.pool.current, is_draining=self.is_draining)
 
     def _receive_pool_change(self) -> None:
         self.runner.receive_pool_change()

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from hotmic import __version__
 from hotmic.audio.segmenter import Cuts, Segmenter, SegmenterSettings
 from hotmic.audio.vad import build_vad, segmenter_numbers
@@ -113,31 +115,35 @@ def build_runner(
     hub: Hub,
     metrics: Metrics,
     *,
-    partials: bool = True,
     tapes: TapeFolder | None = None,
 ) -> Runner:
-    """Return the runner of all sessions, with or without real-time text, recorded or not."""
+    """Return the runner of all sessions, those that are spoken recorded or not."""
     numbers = SessionSettings(
-        partials=partials,
         cadence=settings.partial_cadence_ms / 1000,
-        wire_silence=settings.wire_silence_ms / 1000 if partials else FILE_SILENCE,
+        wire_silence=settings.wire_silence_ms / 1000,
         ring=settings.ring_s,
     )
+    file_numbers = msgspec.structs.replace(numbers, is_file=True, partials=False, wire_silence=FILE_SILENCE)
 
     cuts = segmenter_settings(settings)
 
     def policies_of(session_id: str) -> PolicySettings:
         return policy_settings(pool.spec(runner.choices.of(session_id) or pool.current))
 
-    def build_session(session_id: str, channel: str, options: SessionOptions, tenant: str) -> Session:
-        parts: dict[str, Any] = {
+    def parts_of(session_id: str, channel: str, options: SessionOptions, tenant: str) -> dict[str, Any]:
+        return {
             "channel": channel,
-            "settings": numbers,
             "options": options,
             "build_segmenter": lambda wished: build_segmenter(cuts, wished),
             "build_policy": lambda name: build_policy(policies_of(session_id), name),
             "tenant": tenant,
         }
+
+    def build_file_session(session_id: str, *about: Any) -> Session:
+        return Session(session_id, settings=file_numbers, **parts_of(session_id, *about))
+
+    def build_session(session_id: str, channel: str, options: SessionOptions, tenant: str) -> Session:
+        parts = {"settings": numbers, **parts_of(session_id, channel, options, tenant)}
         if tapes is None:
             return Session(session_id, **parts)
         header = Header(
@@ -157,6 +163,7 @@ def build_runner(
         build_scheduler=lambda: build_scheduler(settings),
         metrics=metrics,
         build_session=build_session,
+        build_file_session=build_file_session,
         session_ttl=settings.session_ttl_s,
         first_number=round(time.time() * 1000),
     )
@@ -249,7 +256,7 @@ def dialect_options(settings: Settings) -> dict[str, SessionOptions]:
     chosen = settings.vad if "vad" in settings.model_fields_set else None
     return {
         "plain_text": SessionOptions(sample_rate=settings.plain_text_sample_rate, vad=chosen),
-        "simul": SessionOptions(beam=settings.simul_beams),
+        "simul": SessionOptions(beam=settings.simul_beams, policy=settings.simul_policy),
     }
 
 

@@ -2,6 +2,7 @@ import pytest
 
 from hotmic.bench.device import BUNDLED
 from hotmic.bench.simulation import Report, Scenario, Spread, jain, knee, simulate, sustains
+from hotmic.scheduler.scheduler import BRIEF
 
 
 def test_five_hundred_speakers_on_a_modelled_card() -> None:
@@ -37,6 +38,22 @@ def test_a_small_tenant_keeps_its_share_under_overload() -> None:
     report = simulate(scenario)
     assert report.dropped > 0.2, "it is overload"
     assert report.tenant_fairness > 0.7
+
+
+@pytest.mark.parametrize(
+    ("scenario", "speed"),
+    [
+        (Scenario(tenants=(100,), duration=30.0, ramp=3.0), 500.0),
+        (Scenario(tenants=(64,), duration=30.0, ramp=3.0, device=BUNDLED, max_rows=8, max_in_flight=1), 10.0),
+        (Scenario(tenants=(200,), duration=30.0, ramp=3.0, device=BUNDLED, max_rows=8, max_in_flight=1), 1.0),
+    ],
+)
+def test_files_go_on_and_speakers_do_not_feel_them(scenario: Scenario, speed: float) -> None:
+    alone, beside = simulate(scenario), simulate(Scenario(**{**fields(scenario), "files": 16}))
+    assert (beside.admitted, beside.refusals, beside.finals_lost) == (alone.admitted, alone.refusals, 0)
+    assert beside.final_latency.p95 <= alone.final_latency.p95 + BRIEF
+    assert beside.partial_age.p95 <= alone.partial_age.p95 + BRIEF
+    assert beside.file_speed >= speed
 
 
 def test_the_cadence_settles() -> None:

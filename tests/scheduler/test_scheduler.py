@@ -3,7 +3,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotmic.scheduler.scheduler import FINALS_IN_A_ROW, LATE, Scheduler
+from hotmic.scheduler.scheduler import FINALS_IN_A_ROW, LATE, STARVED, Scheduler
 from hotmic.values import SAMPLE_RATE, DecodeJob, DecodeKind, DecodeOptions
 
 
@@ -16,6 +16,7 @@ def job(
     segment: str = "",
     tenant: str = "",
     deadline: float | None = None,
+    is_from_file: bool = False,
     **options: str,
 ) -> DecodeJob:
     return DecodeJob(
@@ -27,6 +28,7 @@ def job(
         start=0,
         deadline=float(number) if deadline is None else deadline,
         tenant=tenant,
+        is_from_file=is_from_file,
         options=DecodeOptions(**options),  # type: ignore[arg-type]
     )
 
@@ -55,10 +57,10 @@ def test_a_final_withdraws_the_partial_of_its_segment_alone() -> None:
     scheduler = Scheduler()
     scheduler.receive_job(job(1, segment="old"), now=0.0)
     scheduler.receive_job(job(2, "final", segment="old"), now=0.0)
-    assert scheduler.waiting == {"final": 1, "partial": 0}
+    assert scheduler.waiting == {"final": 1, "partial": 0, "file": 0}
     scheduler.receive_job(job(3, segment="new"), now=0.0)
     scheduler.receive_job(job(4, "final", segment="old"), now=0.0)
-    assert scheduler.waiting == {"final": 2, "partial": 1}
+    assert scheduler.waiting == {"final": 2, "partial": 1, "file": 0}
 
 
 def test_a_batch_holds_rows_of_one_shape_oldest_first() -> None:
@@ -208,7 +210,70 @@ def test_a_session_that_is_gone_leaves_its_finals() -> None:
     scheduler.receive_job(job(2, segment="two"), now=0.0)
     scheduler.forget("a", now=0.0)
     scheduler.forget("unknown", now=0.0)
-    assert scheduler.waiting == {"final": 1, "partial": 0}
+    assert scheduler.waiting == {"final": 1, "partial": 0, "file": 0}
+
+
+def test_files_go_when_nothing_that_is_spoken_waits() -> None:
+    scheduler = Scheduler(max_rows=1)
+    scheduler.receive_job(job(1, "final", session="file", is_from_file=True, deadline=0.0), now=5.0)
+    scheduler.receive_job(job(2, session="a", deadline=100.0), now=5.0)
+    scheduler.receive_job(job(3, "final", session="b", deadline=100.0), now=5.0)
+    assert [run_one(scheduler, now=5.0 + n / 10)[0].job_id for n in range(3)] == ["3", "2", "1"]
+
+
+def test_files_run_in_brief_batches_one_at_a_time_while_somebody_speaks() -> None:
+    scheduler = Scheduler(max_rows=8, max_in_flight=2)
+    for number in range(40):
+        scheduler.receive_job(job(number, "final", session="file", is_from_file=True), now=0.0)
+    for step in range(2):
+        for batch in scheduler.batches_to_run(now=float(step)):
+            scheduler.receive_done(batch, now=float(step) + 0.04 * len(batch.jobs))
+    alone = scheduler.batches_to_run(now=2.0)
+    assert [len(batch.jobs) for batch in alone] == [8, 8]
+    for batch in alone:
+        scheduler.receive_done(batch, now=2.3)
+    scheduler.receive_session("speaker", now=2.3)
+    (beside,) = scheduler.batches_to_run(now=2.3)
+    assert len(beside.jobs) < 8
+
+
+def test_files_keep_nobody_out_and_teach_nothing_of_the_load() -> None:
+    scheduler = Scheduler(max_rows=1)
+    for number in range(100):
+        scheduler.receive_job(job(number, "final", session=f"f{number}", is_from_file=True), now=0.0)
+    for step in range(60):
+        run_one(scheduler, now=float(step), takes=1.0)
+    assert scheduler.retry_after(now=60.0) is None
+    assert scheduler.capacity.costs["final"].count == 0
+    assert scheduler.capacity.utilisation("final", now=60.0) == 0
+
+
+def test_files_starve_for_so_long_where_partials_fill_the_device_and_wait_for_finals_always() -> None:
+    scheduler = Scheduler(max_rows=1)
+    for number in range(9):
+        scheduler.receive_job(job(number, "final", session="file", is_from_file=True), now=0.0)
+    served = []
+    for step in range(101):
+        now = step / 10
+        scheduler.receive_job(job(1000 + step, session="a", deadline=now), now=now)
+        if run_one(scheduler, now=now)[0].is_from_file:
+            served.append(now)
+    assert served == [STARVED, 2 * STARVED]
+    scheduler.receive_job(job(2000, "final", session="b", deadline=20.0), now=20.0)
+    assert run_one(scheduler, now=20.0)[0].job_id == "2000"
+
+
+def test_what_waits_of_a_file_can_be_withdrawn() -> None:
+    scheduler = Scheduler(max_rows=1)
+    for number in range(4):
+        scheduler.receive_job(job(number, "final", session="ab"[number % 2], is_from_file=True), now=0.0)
+    (batch,) = scheduler.batches_to_run(now=0.0)
+    scheduler.withdraw("a")
+    scheduler.withdraw("unknown")
+    assert scheduler.waiting["file"] == 2
+    scheduler.receive_done(batch, now=0.1)
+    assert [run_one(scheduler, now=0.2 + n)[0].session_id for n in range(2)] == ["b", "b"]
+    assert scheduler.batches_to_run(now=9.0) == []
 
 
 def calls_with(pending: int) -> int:

@@ -22,6 +22,8 @@ CHUNK = 0.1
 """Seconds of audio that come at a time."""
 PRE_ROLL, FIRST_PARTIAL, ENDPOINT = 0.3, 0.2, 0.6
 """Seconds of audio before a segment, of speech before its first partial, of silence that end it."""
+FILE_ROWS, FILE_WINDOW = 5, 10.0
+"""Finals of a file that are asked for at a time, and their length in seconds: what the ring of its session holds."""
 SHORTEST_TALK, LONGEST_TALK = 0.8, 25.0
 
 _WINDOWS = {size: bytes(int((size - 0.1) * SAMPLE_RATE) * 2) for size in WINDOW_BUCKETS}
@@ -47,6 +49,8 @@ class Scenario(Value, frozen=True, kw_only=True):
     admission: bool = True
     partial_share: float = PARTIAL_SHARE
     """Most that partials count for when somebody is let in."""
+    files: int = 0
+    """Files that are transcribed meanwhile; they have no end."""
     seed: int = 0
 
 
@@ -92,6 +96,8 @@ class Report(Value, frozen=True, kw_only=True):
     """Mean rows of a batch."""
     dropped: float
     """Share of partials that were overwritten, withdrawn or stale before they were served."""
+    file_speed: float = 0.0
+    """Seconds of audio of all files together that were decoded in a second."""
 
 
 def jain(values: Sequence[float]) -> float:
@@ -129,6 +135,7 @@ class _Tally:
     rows: int = 0
     batches: int = 0
     refusals: int = 0
+    file_rows: int = 0
 
 
 class Simulation:
@@ -165,6 +172,8 @@ class Simulation:
         self._random.shuffle(offered)
         for number, tenant in enumerate(offered):
             self._later(self._scenario.ramp * number / len(offered), "arrive", _Speaker(f"s{number}", tenant))
+        for number in range(self._scenario.files):
+            self._later(0.0, "file", _Speaker(f"f{number}", "files"))
         while self._events:
             now, _, kind, subject = heapq.heappop(self._events)
             if isinstance(subject, Batch):
@@ -195,6 +204,11 @@ class Simulation:
         tally = self._tally
         for job in batch.jobs:
             asked = self._asked_at.pop(job.job_id)
+            if job.is_from_file:
+                tally.file_rows += self._counts(now)
+                if now < self._scenario.duration:
+                    self._ask("final", _Speaker(job.session_id, job.tenant), now, deadline=now, is_from_file=True)
+                continue
             if job.kind == "final":
                 tally.told_finals += 1
             if not self._counts(asked):
@@ -216,6 +230,9 @@ class Simulation:
                 self._talk(speaker, now)
             case "listen":
                 self._listen(speaker, now)
+            case "file":
+                for _ in range(FILE_ROWS):
+                    self._ask("final", speaker, now, deadline=now, is_from_file=True)
             case "end":
                 self._end(speaker, now)
                 self._later(now + self._scenario.pause * next(self._exponentials), "talk", speaker)
@@ -257,10 +274,12 @@ class Simulation:
         self._tally.asked_finals += 1
         self._ask("final", speaker, now, deadline=now)
 
-    def _ask(self, kind: DecodeKind, speaker: _Speaker, now: float, *, deadline: float) -> None:
+    def _ask(
+        self, kind: DecodeKind, speaker: _Speaker, now: float, *, deadline: float, is_from_file: bool = False
+    ) -> None:
         self._number += 1
         name = str(self._number)
-        seconds = now - speaker.start
+        seconds = FILE_WINDOW - 0.1 if is_from_file else now - speaker.start
         size = next((b for b in WINDOW_BUCKETS if seconds + 0.1 <= b), WINDOW_BUCKETS[-1])
         self._asked_at[name] = now
         job = DecodeJob(
@@ -272,6 +291,7 @@ class Simulation:
             start=0,
             deadline=deadline,
             tenant=speaker.tenant,
+            is_from_file=is_from_file,
         )
         self.scheduler.receive_job(job, now=now)
 
@@ -310,6 +330,7 @@ class Simulation:
             cadence_spread=round(float(np.std(tally.cadences)), 3) if tally.cadences else 0.0,
             utilisation=round(tally.busy / max(1e-9, scenario.duration - 2 * scenario.ramp), 3),
             rows=round(tally.rows / max(1, tally.batches), 1),
+            file_speed=round(FILE_WINDOW * tally.file_rows / max(1e-9, scenario.duration - 2 * scenario.ramp), 1),
             dropped=round(self.scheduler.dropped / max(1, tally.asked_partials), 3),
         )
 

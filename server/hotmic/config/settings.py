@@ -27,7 +27,7 @@ from hotmic.config import document
 from hotmic.config.document import nearest
 from hotmic.config.model import ComputeType, Device
 from hotmic.errors import ConfigError
-from hotmic.values import Denoise, VadProfile
+from hotmic.values import Denoise, PolicyName, VadProfile
 
 PREFIX = "HOTMIC_"
 OTHER_VARIABLES = ("HOTMIC_OFFLINE", "HOTMIC_CONFIG")
@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     """How finals of the dialect `simul` are searched."""
     simul_beams: int = Field(default=1, ge=1, le=10)
     """Beams of the finals of the dialect `simul`, with `simul_decoder: beam`."""
+    simul_policy: PolicyName | None = None
+    """When words of `simul` are stable, by default the model's policy. `align_att`, the original's, is less sure."""
     models: Path | None = None
     """The models.yaml to use; by default the one in the working directory, else the one that comes with hotmic."""
     model: str | None = None
@@ -133,7 +135,7 @@ class Settings(BaseSettings):
     live_caption_min_s: float = Field(default=0.5, ge=0, le=10)
     """Sound that must have come since the last live caption before more words of an open utterance are told."""
     session_ttl_s: float = Field(default=30, ge=0, le=600)
-    """Time a speaker that numbers its chunks may be away and come back to its session."""
+    """Time a speaker that numbers its chunks, or a `client_id` of `simul`, may be away and come back to its session."""
     history_s: float = Field(default=300, ge=0, le=3600)
     """Time in which a listener that comes back is told the finals it missed."""
     partial_cadence_ms: int = Field(default=300, ge=50, le=10_000)

@@ -150,6 +150,7 @@ class RnntDialect(Dialect):
         piece, _ = self._said.final(event)
         body = self._transcription(piece.strip(), event, timestamp) | {
             "is_final": True,
+            "utterance": event.text,
             "words": [
                 {
                     "word": word.word.strip(),

@@ -32,7 +32,6 @@ class SimulDialect(Dialect):
     is_appended = True
 
     def __init__(self, *, client_id: str = "") -> None:
-        self.options = c.SessionOptions(policy="align_att")
         self.keeps_session = bool(client_id)
         self.last_event_id = 0
         self._client_id = client_id

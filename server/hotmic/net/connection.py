@@ -287,7 +287,7 @@ class Connection:
         self.close(1013, "you read too slowly; come back for the finals you missed")
 
     def _refuse(self, error: HotmicError, rid: str | int | None) -> None:
-        self._services.metrics.rejections.labels(error.code).inc()
+        self._services.metrics.reject(error.code)
         tell = self._log.debug if isinstance(error, RateLimited) else self._log.info  # a flood is not to fill the log
         tell("Refused.", code=error.code, reason=error.message)
         self.answer(failure(error, rid))

@@ -73,7 +73,8 @@ class Reception:
         """
         address = peer
         try:
-            address = self._services.access.addresses.admit(peer, headers)
+            address = self._services.access.addresses.client(peer, headers)
+            self._services.access.addresses.check(address)
             if self.is_draining:
                 raise ShuttingDown("The daemon is stopping.")
             wish = parse_target(target)
@@ -90,7 +91,7 @@ class Reception:
             if grant is not None and grant.session_config:
                 wish = msgspec.structs.replace(wish, session_config=grant.session_config)
         except HotmicError as error:
-            self._services.metrics.rejections.labels(error.code).inc()
+            self._services.metrics.reject(error.code)
             refused = {"outcome": error.code, "reason": error.message}
             audit("connect", who="", address=address, listener=self.name, **refused)
             raise

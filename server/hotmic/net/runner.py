@@ -44,6 +44,9 @@ NO_SPEECH = "no_speech"
 log = structlog.get_logger(__name__)
 
 
+BuildSession = Callable[[str, str, SessionOptions, str], Session]
+
+
 class Runner:
     """All sessions of the daemon, driven by one event loop.
 
@@ -53,6 +56,7 @@ class Runner:
         build_scheduler: Makes what orders the jobs of a model.
         metrics: Counts.
         build_session: Makes a session from an id, a channel, options and a tenant.
+        build_file_session: Makes one for a file; by default the same.
         max_sessions: Most sessions at a time.
         session_ttl: Seconds in which a speaker may come back to its session.
         first_number: Names of segments count from here. Taken from the clock, no restart of the daemon gives one again.
@@ -65,7 +69,8 @@ class Runner:
         hub: Hub,
         build_scheduler: Callable[[], Scheduler],
         metrics: Metrics,
-        build_session: Callable[[str, str, SessionOptions, str], Session],
+        build_session: BuildSession,
+        build_file_session: BuildSession | None = None,
         max_sessions: int = 4096,
         session_ttl: float = 30.0,
         first_number: int = 0,
@@ -75,9 +80,10 @@ class Runner:
         )
         self.warnings: dict[str, str] = {}
         self._pool, self._hub, self._metrics = pool, hub, metrics
-        self._build_session = build_session
+        self._build_session, self._build_file_session = build_session, build_file_session or build_session
         self._max_sessions = max_sessions
         self._sessions: dict[str, Session] = {}
+        self._files: set[str] = set()
         self._presence = Presence(ttl=session_ttl, close=self.close_session)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._stop_waiters: list[tuple[Counter[str], asyncio.Future[None]]] = []
@@ -100,8 +106,12 @@ class Runner:
         owner: Owner,
         name: str = "",
         tenant: str = "",
+        is_file: bool = False,
     ) -> str:
         """Start a session and return its id: the wished name where it is free.
+
+        What is decoded from a file goes when nothing waits that is spoken, so files are let in whatever the load; all
+        that happens in them is told to the owner alone.
 
         Args:
             channel: Who hears it.
@@ -109,6 +119,7 @@ class Runner:
             owner: Who speaks in it.
             name: The wished id.
             tenant: Whose token or address brings it; the scheduler is fair between them.
+            is_file: Whether nobody speaks it now.
 
         Raises:
             Overloaded: The daemon holds as many sessions as it may, or the measured load leaves no room for one more.
@@ -119,7 +130,7 @@ class Runner:
         if len(self._sessions) >= self._max_sessions:
             raise Overloaded("The daemon holds as many speaking sessions as it may.", retry_after_ms=5000)
         scheduler = self.dispatcher.scheduler(options.model or CURRENT)
-        retry_after = scheduler.retry_after(now=self._now())
+        retry_after = None if is_file else scheduler.retry_after(now=self._now())
         if retry_after is not None:
             message = "All capacity is taken by those who speak now; come again later."
             raise Overloaded(message, retry_after_ms=round(retry_after * 1000))
@@ -127,13 +138,17 @@ class Runner:
         while not session_id or session_id in self._sessions:
             self._number += 1
             session_id = f"{name or 's'}-{self._number}"
-        session = self._build_session(session_id, channel, options, tenant)
+        build = self._build_file_session if is_file else self._build_session
+        session = build(session_id, channel, options, tenant)
         if session_id == name:
             self._number += 1
         session.label = f"{name or 's'}-{self._first_number + self._number}"
         self._sessions[session_id] = session
         self._presence.enter(session_id, owner)
-        scheduler.receive_session(session_id, now=self._now())
+        if is_file:
+            self._files.add(session_id)
+        else:
+            scheduler.receive_session(session_id, now=self._now())
         if options.model:
             wish = self.choices.begin_with(session_id, options.model)
             self._spawn(self._await_first_model(session, options.model, wish))
@@ -155,6 +170,7 @@ class Runner:
             Overloaded: See ``Presence.resume``.
         """
         session = self._presence.resume(self._sessions.get(session_id), owner, tenant=tenant, now=self._now())
+        self._metrics.resumes.inc()
         self._drain(session)
         return session
 
@@ -213,6 +229,13 @@ class Runner:
         self.choices.scheduler_of(session_id).forget(session_id, now=self._now())
         self._drain(session)
 
+    def abandon_file(self, session_id: str) -> None:
+        """Nobody wants the rest of a file's text: what waits of it is not decoded."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            self.choices.scheduler_of(session_id).withdraw(session_id)
+            self._forget(session)
+
     def in_channel(self, channel: str, name: str | None = None) -> list[str]:
         """Return the ids of a channel's sessions, or the named one alone."""
         return [
@@ -254,6 +277,8 @@ class Runner:
         """Take no new sessions, finalise every one there is and wait until all finals are told."""
         self._is_closing = True
         self.dispatcher.stop_waiting()
+        for session_id in tuple(self._files):
+            self.abandon_file(session_id)
         for session_id in tuple(self._sessions):
             self.close_session(session_id)
         while self._sessions:
@@ -273,6 +298,10 @@ class Runner:
     def session_count(self) -> int:
         """Sessions that are held."""
         return len(self._sessions)
+
+    def held_audio(self) -> list[float]:
+        """Return the seconds of audio that each session keeps until its text is told."""
+        return [session.held for session in self._sessions.values()]
 
     # models
 
@@ -312,7 +341,7 @@ class Runner:
             message = f"The model {model_id} is not to be had; the current one is used instead. {error.message}"
             log.error(message, code=error.code, session=session.session_id)
             raised = ErrorRaised(code=error.code, message=message, model_id=model_id, session_id=session.session_id)
-            self._hub.publish(raised, channel=session.channel)
+            self._tell(session, raised)
         self._tell_model(session)
 
     def _tell_model(self, session: Session) -> None:
@@ -343,6 +372,7 @@ class Runner:
 
     def _forget(self, session: Session) -> None:
         del self._sessions[session.session_id]
+        self._files.discard(session.session_id)
         self._presence.forget(session.session_id)
         self.choices.scheduler_of(session.session_id).forget(session.session_id, now=self._now())
         self.choices.forget(session.session_id)
@@ -356,8 +386,10 @@ class Runner:
         if isinstance(event, Acknowledged) or (isinstance(event, ErrorRaised) and not event.segment_id):
             self._presence.tell(session.session_id, event)
         else:
-            self._hub.publish(event, channel=session.channel)
+            self._tell(session, event)
         match event:
+            case FinalTranscribed() | WarningRaised() if session.session_id in self._files:
+                pass  # its pace is nobody's trouble, nor is its silence
             case FinalTranscribed(lag=lag, revised=revised):
                 self._metrics.finals.inc()
                 self._metrics.finals_revised.inc(revised)
@@ -376,8 +408,14 @@ class Runner:
             case SpeechStarted():
                 self.warnings.pop(NO_SPEECH, None)
             case ErrorRaised(code=code, message=message):
-                self._metrics.rejections.labels(code).inc()
+                self._metrics.reject(code)
                 log.warning(message, code=code, session=session.session_id)
+
+    def _tell(self, session: Session, event: Event) -> None:
+        if session.session_id in self._files:
+            self._presence.tell(session.session_id, event)
+        else:
+            self._hub.publish(event, channel=session.channel)
 
     def _resolve_stop(self, session_id: str) -> None:
         for waiting, done in self._stop_waiters:
@@ -429,7 +467,7 @@ class Runner:
         """End a session that failed by a mistake of ours; the others go on."""
         message = "The session failed and is over; begin a new one."
         error = ErrorRaised(code="internal", message=message, session_id=session.session_id, log_id=log_id)
-        self._hub.publish(error, channel=session.channel)
+        self._tell(session, error)
         if self._sessions.get(session.session_id) is session:
             self._forget(session)
 

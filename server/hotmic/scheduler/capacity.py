@@ -113,6 +113,11 @@ class Capacity:
 
     # what follows from it
 
+    def has_speakers(self, *, now: float) -> bool:
+        """Return whether anybody spoke lately or is about to."""
+        self._count_talk(now)
+        return bool(self._speakers or self._arriving)
+
     def utilisation(self, kind: DecodeKind, *, now: float) -> float:
         """Return the share of the last seconds that the device was busy with batches of a kind."""
         if self._since is None:

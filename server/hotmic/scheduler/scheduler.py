@@ -11,6 +11,11 @@ many costs little more than one of few. And after ``FINALS_IN_A_ROW`` batches of
 partial waited, one batch of partials runs: a flood of finals leaves partials one batch in eight, and costs the finals
 no more than that.
 
+**Files.** What comes from files, finals too, goes when nothing that is spoken waits. A batch under way cannot be
+stopped, so while people speak only one of files runs at a time, and it is cut down to rows that together take
+``BRIEF``, as far as one row does; when nobody speaks, to ``LENGTHY``. Where partials alone fill the device, a batch of
+files runs every ``STARVED`` seconds all the same. Files count neither as load nor as speakers: they keep nobody out.
+
 **Overload** is met in this order: partials are stretched (``cadence``), partials are skipped (their slots are
 overwritten before they are served), newcomers are refused (``capacity``).
 
@@ -22,6 +27,7 @@ from collections import OrderedDict, deque
 from hotmic.scheduler.bucket import Bucket, bucket
 from hotmic.scheduler.cadence import Cadence
 from hotmic.scheduler.capacity import Capacity
+from hotmic.scheduler.cost import Cost
 from hotmic.scheduler.lane import Lane
 from hotmic.values import DecodeJob, DecodeKind, Value
 
@@ -30,6 +36,13 @@ LATE = 0.5
 """Seconds after which a waiting partial is late, if not sooner by its own deadline."""
 PATIENCE = 0.25
 """Seconds that finals may wait for partials which are late."""
+
+
+BRIEF, LENGTHY = 0.1, 1.0
+"""Seconds that a batch of files may take, while people speak and while nobody does."""
+
+STARVED = 5.0
+"""Seconds after which files go before partials, once."""
 
 
 class Batch(Value, frozen=True, kw_only=True):
@@ -43,6 +56,11 @@ class Batch(Value, frozen=True, kw_only=True):
     def kind(self) -> DecodeKind:
         """The lane of its rows."""
         return self.jobs[0].kind
+
+    @property
+    def is_from_file(self) -> bool:
+        """Whether its rows come from files."""
+        return self.jobs[0].is_from_file
 
     @property
     def shape(self) -> Bucket:
@@ -85,7 +103,9 @@ class Scheduler:
         self.dropped = 0
         self._cadence = Cadence(floor=cadence, ceiling=max_cadence, max_rows=max_rows)
         self._stale_after = max_cadence + cadence
-        self._finals, self._partials = Lane(), Lane(by_session=False)
+        self._finals, self._partials, self._files = Lane(), Lane(by_session=False), Lane()
+        self._file_jobs: dict[str, dict[str, DecodeJob]] = {}
+        self._file_cost, self._file_turn_at = Cost(), 0.0
         self._slots: dict[str, _Slot] = {}
         self._unspent: dict[str, float] = {}
         self._by_age: deque[_Slot] = deque()
@@ -103,6 +123,12 @@ class Scheduler:
 
     def receive_job(self, job: DecodeJob, *, now: float) -> None:
         """Queue a job; a newer partial replaces the session's waiting one, a final withdraws its segment's partial."""
+        if job.is_from_file:
+            if not self._files:
+                self._file_turn_at = now
+            self._file_jobs.setdefault(job.session_id, {})[job.job_id] = job
+            self._files.put(job, deadline=job.deadline)
+            return
         session_id, shape = job.session_id, bucket(job)
         self.capacity.receive_job(session_id, shape, now=now)
         slot = self._slots.get(session_id)
@@ -135,6 +161,10 @@ class Scheduler:
         # With two in flight the second waits for the first: its own time begins where the other ended.
         seconds = now - max(batch.started, self._last_done)
         self._last_done = now
+        if batch.is_from_file:
+            if not has_failed:
+                self._file_cost.learn(len(batch.jobs) * batch.shape.seconds, max(0.0, seconds))
+            return
         if not has_failed:
             self.capacity.receive_batch(batch.shape, len(batch.jobs), seconds=max(0.0, seconds), now=now)
         self._cadence.update(self.capacity.costs["partial"], finals=self.capacity.finals_load(now=now), now=now)
@@ -147,6 +177,7 @@ class Scheduler:
         """
         self.max_in_flight = batches_in_flight
         self.capacity.reset()
+        self._file_cost = Cost()
 
     def forget(self, session_id: str, *, now: float) -> None:
         """Drop the waiting partial of a session that is gone; its finals stay."""
@@ -157,15 +188,27 @@ class Scheduler:
         self._cadence.forget(session_id)
         self.capacity.forget(session_id, now=now)
 
+    def withdraw(self, session_id: str) -> None:
+        """Drop what waits of a file that nobody wants any more."""
+        for job in self._file_jobs.pop(session_id, {}).values():
+            self._files.remove(job)
+
     # outputs
 
     def batches_to_run(self, *, now: float) -> list[Batch]:
         """Drain what may start now."""
         self._drop_stale(now)
         batches = []
-        while len(self._in_flight) < self.max_in_flight and (self._finals or self._partials):
+        while len(self._in_flight) < self.max_in_flight:
+            is_spoken = bool(self._finals or self._partials)
+            if self._files and self._may_read(now) and (not is_spoken or self._are_starved(now)):
+                rows = self._take_file_rows(now)
+            elif is_spoken:
+                rows = self._take_rows(now)
+            else:
+                break
             self._number += 1
-            batch = Batch(number=self._number, jobs=tuple(self._take_rows(now)), started=now)
+            batch = Batch(number=self._number, jobs=tuple(rows), started=now)
             self._in_flight[batch.number] = batch
             batches.append(batch)
         return batches
@@ -182,7 +225,7 @@ class Scheduler:
     @property
     def waiting(self) -> dict[str, int]:
         """Queued jobs by lane."""
-        return {"final": len(self._finals), "partial": len(self._partials)}
+        return {"final": len(self._finals), "partial": len(self._partials), "file": len(self._files)}
 
     @property
     def rows_in_flight(self) -> int:
@@ -200,6 +243,27 @@ class Scheduler:
         rows = self._partials.take(self.max_rows)
         for job in rows:
             del self._slots[job.session_id]
+        return rows
+
+    def _may_read(self, now: float) -> bool:
+        """Return whether a batch of files may run beside those under way."""
+        return not self.capacity.has_speakers(now=now) or not any(b.is_from_file for b in self._in_flight.values())
+
+    def _are_starved(self, now: float) -> bool:
+        return not self._finals and now - self._file_turn_at >= STARVED
+
+    def _take_file_rows(self, now: float) -> list[DecodeJob]:
+        self._file_turn_at = now
+        most = BRIEF if self.capacity.has_speakers(now=now) else LENGTHY
+        fixed, slope = self._file_cost.line
+        seconds = self._files.head[1].seconds
+        fits = int((most - fixed) / (slope * seconds)) if slope else 1
+        rows = self._files.take(min(self.max_rows, max(1, fits)))
+        for job in rows:
+            waiting = self._file_jobs[job.session_id]
+            del waiting[job.job_id]
+            if not waiting:
+                del self._file_jobs[job.session_id]
         return rows
 
     def _are_owed(self, now: float) -> bool:

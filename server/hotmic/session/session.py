@@ -243,6 +243,11 @@ class Session:
         """Whether no segment waits for its final."""
         return not self._segments
 
+    @property
+    def held(self) -> float:
+        """Seconds of audio in its ring, not settled yet."""
+        return (self._ring.end - self._ring.begin) / SAMPLE_RATE
+
     def has_room(self, seconds: float) -> bool:
         """Return whether the ring can take so much more audio; an empty one takes whatever it can hold."""
         held = self._ring.end - self._ring.begin
