@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from event_support import EVENTS, events, sample
+from hotmic import events as e
 from hotmic.dialects import answer, dual
 from hotmic.events import Event
 
@@ -26,6 +27,11 @@ def test_an_event_is_the_message_that_describes_it(tmp_path: Path, kind: type[Ev
 def test_every_message_is_said(tmp_path: Path) -> None:
     said = [dual.dump(event, timestamp=TIMESTAMP) for kind in EVENTS for event in events(kind, tmp_path)]
     frames = [frame for frames in said for frame in frames]
+    # That a segment has no text is said by a partial that withdraws it, and this protocol knows no containers.
+    untold = [
+        kind for kind in EVENTS if not any(dual.dump(event, timestamp=TIMESTAMP) for event in events(kind, tmp_path))
+    ]
+    assert untold == [e.ContainerDecoded, e.ContainerEnded, e.NothingTranscribed]
     told = {type(msgspec.json.decode(frame, type=ANSWERS)) for frame in frames}
     assert told == {*answer.CONTROL_ANSWERS, *answer.AUDIO_ANSWERS}
 

@@ -19,7 +19,7 @@ from wav_support import BAD_WAVS, FLOAT, NO_SOUND, data, fmt, pieces, read_clip,
 
 pytestmark = pytest.mark.integration
 
-SNIPPETS = Path(__file__).parent / "snippets"
+SNIPPETS = Path(__file__).parent / "seeds"
 CLIENT = Path(__file__).parents[2] / "clients" / "live_caption_client.py"
 TEXTS = {name: str(clip["text"]) for name, clip in json.loads((CLIPS / "clips.json").read_text()).items()}
 LIMIT = 60.0

@@ -24,7 +24,7 @@ from hotmic.values import Value
 ANY_PATH = "*"
 """In a table of paths: whatever path the client asks for."""
 
-NO_TOKEN_IN_URL = ("control", "audio")
+NO_TOKEN_IN_URL = ("control", "control_or_caption", "audio")
 """Dialects whose clients can send a message or a subprotocol; those of other servers know no other place."""
 
 log = structlog.get_logger(__name__)
