@@ -9,7 +9,7 @@ import pytest
 
 from hotmic.dialects import message
 from hotmic.dialects.asyncapi import build_document
-from hotmic.dialects.catalogue import EXCHANGES, Exchange, Raw
+from hotmic.dialects.catalogue import EXCHANGES, SHARED, Exchange, Raw
 from hotmic.dialects.negotiate import DIALECTS, GATEWAY_PATHS
 
 SERVERS = {
@@ -73,7 +73,7 @@ def test_every_reference_resolves_and_nothing_is_left_over() -> None:
 
 
 def test_it_is_fresh() -> None:
-    assert list(EXCHANGES) == list(DIALECTS), "every dialect has its messages in dialects/catalogue.py"
+    assert [*EXCHANGES, *SHARED] == list(DIALECTS), "every dialect has its messages in dialects/catalogue.py"
     assert {channel["address"] for channel in DOCUMENT["channels"].values()} == set(GATEWAY_PATHS)
     for dialect, exchange in EXCHANGES.items():
         for action, said in (("receive", exchange.received), ("send", exchange.sent)):

@@ -83,13 +83,15 @@ class WordRow(Part, kw_only=True):
 
 
 class ConnectedAnswer(Answer, kw_only=True, tag="connected"):
-    """The greeting of the control socket."""
+    """The greeting of the control socket; `message` and `model` are for clients of live captions, at its path `/`."""
 
     server: str
     version: str
     current_model: str | None
     event_id: int
     timestamp: Timestamp
+    message: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
     notice: str | UnsetType = UNSET
     phrases: list[str] | UnsetType = UNSET
     recorded: bool | UnsetType = UNSET

@@ -7,7 +7,17 @@ A dialect is one entry: a sentence, the messages that clients send, the messages
 from collections.abc import Mapping
 from typing import Any
 
-from hotmic.dialects import answer, message, openai_answer, openai_message, rnnt, rnnt_answer, simul
+from hotmic.dialects import (
+    answer,
+    live_caption,
+    live_caption_answer,
+    message,
+    openai_answer,
+    openai_message,
+    rnnt,
+    rnnt_answer,
+    simul,
+)
 from hotmic.values import Value
 
 
@@ -37,6 +47,11 @@ PCM16 = Raw(
     summary="Audio: PCM16, little-endian, mono, at the `sample_rate` that the client named, else 16 kHz.",
 )
 NPY = Raw(name="NpyFrame", summary="Audio: a NumPy array as `numpy.save` writes it, float32, mono, 16 kHz.")
+SOUND = Raw(
+    name="SoundFrame",
+    summary="Audio: WAV, or WebM and other containers, whole or piece by piece; or bare PCM16 or float32, mono, at "
+    "`sample_rate` or 16 kHz.",
+)
 TEXT = Raw(name="TextFrame", summary="The text of one utterance.", content_type="text/plain")
 
 EXCHANGES: Mapping[str, Exchange] = {
@@ -76,5 +91,14 @@ EXCHANGES: Mapping[str, Exchange] = {
         sent=(simul.TranscriptAnswer, answer.AuthenticatedAnswer, answer.ErrorAnswer),
         query=("client_id", "token", "channel"),
     ),
+    "live_caption": Exchange(
+        summary="Sound in, one answer to each frame, every word once. Also at the path `/` of the control port.",
+        received=(SOUND, *live_caption.CAPTION_MESSAGES),
+        sent=live_caption_answer.CAPTION_ANSWERS,
+        query=("sample_rate", "token", "channel"),
+    ),
 }
-"""One entry for each of ``negotiate.DIALECTS``; a test compares them."""
+"""One entry for each of ``negotiate.DIALECTS`` but those of ``SHARED``; a test compares them."""
+
+SHARED: Mapping[str, tuple[str, ...]] = {"control_or_caption": ("control", "live_caption")}
+"""The dialects of a port where the client's first words choose."""

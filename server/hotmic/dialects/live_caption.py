@@ -11,6 +11,7 @@ import msgspec
 from hotmic import commands as c
 from hotmic import events as e
 from hotmic.audio.blob import BlobReader, Container, Pcm
+from hotmic.dialects import live_caption_answer as a
 from hotmic.dialects import message as m
 from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import Codec, Json, dump, encode
@@ -42,7 +43,6 @@ CAPTION_MESSAGES: tuple[type[m.Message], ...] = (
     m.AuthenticateMessage,
 )
 _codec = Codec(CAPTION_MESSAGES, ())
-_encoder = msgspec.json.Encoder()
 
 
 class LiveCaptionDialect(Dialect):
@@ -211,24 +211,22 @@ class LiveCaptionDialect(Dialect):
             return self._transcription(timestamp)
         # Without speech there is nothing to wait for, and the sound grows past what is needed.
         buffered = min(self._sound, self._chunk)
-        return _encoder.encode({"type": "buffering", "buffered": round(buffered, 3), "needed": self._chunk})
+        return msgspec.json.encode(a.BufferingAnswer(buffered=round(buffered, 3), needed=self._chunk))
 
     def _transcription(self, timestamp: str) -> Frame:
         text, processing, duration = self._text.strip(), self._processing, self._sound
         self._forget()
-        return _encoder.encode(
-            {
-                "type": "transcription",
-                "text": text,
-                "duration": round(duration, 3),
-                "processing_time": round(processing, 3),
-                "rtf": round(processing / duration, 3) if duration else 0.0,
-                "timestamp": timestamp,
-            }
+        answer = a.CaptionAnswer(
+            text=text,
+            duration=round(duration, 3),
+            processing_time=round(processing, 3),
+            rtf=round(processing / duration, 3) if duration else 0.0,
+            timestamp=timestamp,
         )
+        return msgspec.json.encode(answer)
 
 
 def greeting(event: e.Connected, timestamp: str) -> bytes:
     """Return the first message, with the fields of this protocol and of the control socket that may share its port."""
     body: Json = encode(event, timestamp) or {}
-    return _encoder.encode(body | {"message": READY, "model": event.current_model or ""})
+    return msgspec.json.encode(body | {"message": READY, "model": event.current_model or ""})
