@@ -8,7 +8,16 @@ from typing import Any
 
 import structlog
 
-from hotmic.building import build_access, build_pool, build_runner, build_tapes, rates, session_options
+from hotmic.building import (
+    build_access,
+    build_pool,
+    build_runner,
+    build_tapes,
+    file_limits,
+    file_quota,
+    rates,
+    session_options,
+)
 from hotmic.config.listener import parse_listeners
 from hotmic.config.machine import connections_that_fit
 from hotmic.config.model import ModelSpec
@@ -94,6 +103,7 @@ class Daemon:
             outbox_bytes=settings.outbox_bytes,
             slow_client=settings.slow_client_s,
         )
+        self._services = services
         self._certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         self._tls = self._certificate.context if self._certificate else None
         self._token_watch = TokenWatch(settings.tokens, self.access, self.roster)
@@ -169,7 +179,9 @@ class Daemon:
         Raises:
             ConfigError: It cannot be bound.
         """
-        from hotmic.net.gateway import Gateway, build_gateway  # FastAPI takes longer to import than the sockets to open
+        # FastAPI takes longer to import than the sockets to open.
+        from hotmic.net.gateway import Gateway, build_gateway
+        from hotmic.net.openai_rest import OpenAiRest
 
         gateway = build_gateway(
             control=self.control,
@@ -191,6 +203,9 @@ class Daemon:
                 problem=self._problem,
             ),
             reception=self._gateway_reception,
+            rest=OpenAiRest(
+                self._services, self.pool, limits=file_limits(self.settings), files=file_quota(self.settings)
+            ),
         )
         self._gateway = Gateway(gateway, max_message=self.settings.max_message_bytes, tls=self._tls)
         host = self.settings.host

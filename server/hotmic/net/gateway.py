@@ -23,6 +23,7 @@ from hotmic.net.control import Control
 from hotmic.net.doorman import Doorman
 from hotmic.net.health import Health
 from hotmic.net.listener import PING_INTERVAL, PING_TIMEOUT
+from hotmic.net.openai_rest import OpenAiRest
 from hotmic.net.reception import Reception
 from hotmic.net.security import Access, Credentials
 from hotmic.net.upgrade import add_sockets
@@ -42,6 +43,7 @@ def build_gateway(
     page_config: Callable[[], dict[str, Any]],
     health: Health,
     reception: Reception,
+    rest: OpenAiRest,
 ) -> FastAPI:
     """Return the HTTP application.
 
@@ -53,6 +55,7 @@ def build_gateway(
         page_config: Where the page finds the sockets.
         health: Looks at the daemon.
         reception: Serves the paths that are WebSockets.
+        rest: Takes files.
     """
     app = FastAPI(title="hotmic", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -73,6 +76,7 @@ def build_gateway(
     add_sockets(app, reception)
     _add_health(app, health, access)
     add_client_secrets(app, access)
+    rest.add_to(app)
 
     @app.get("/metrics")
     async def series() -> PlainTextResponse:
