@@ -7,8 +7,11 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from hotmic.app import find_web
+from hotmic.net.container import ContainerLimits
 from hotmic.net.gateway import build_gateway
 from hotmic.net.health import Health, verdict
+from hotmic.net.limit import Quota
+from hotmic.net.openai_rest import OpenAiRest
 from hotmic.net.reception import Reception
 from hotmic.net.security import Access, Tokens
 from hotmic.net.series import Series
@@ -76,6 +79,9 @@ class Front:
             ),
             reception=self.reception,
             sharing=Sharing(origins, allow_null=allow_null),
+            rest=OpenAiRest(
+                house.services, house.pool, limits=ContainerLimits(), files=Quota("files", per_address=4, per_token=4)
+            ),
         )
 
     def _problem(self) -> str:

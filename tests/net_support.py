@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ from hotmic.values import (
     ModelStatus,
 )
 
+SPOKEN = SessionSettings()
+FILE = SessionSettings(is_file=True, partials=False, wire_silence=1e6)
 REGISTRY = "default: echo\nmodels:\n  - {id: echo, name: Echo, type: echo, languages: [en]}\n"
 ANYBODY = Grant()
 SPEC = ModelSpec(id="echo", name="Echo", type="echo", source=Bundled(name="echo"), languages=("en",))
@@ -110,11 +113,13 @@ class EchoPool:
         """Nothing to end."""
 
 
-def build_session(session_id: str, channel: str, options: SessionOptions, tenant: str) -> Session:
+def build_session(
+    session_id: str, channel: str, options: SessionOptions, tenant: str, settings: SessionSettings = SPOKEN
+) -> Session:
     return Session(
         session_id,
         channel=channel,
-        settings=SessionSettings(),
+        settings=settings,
         options=options,
         build_segmenter=lambda _: Segmenter(
             SeedVad(), min_speech=1024, min_silence=9600, pre_roll=4800, hang_over=3200, max_segment=30 * SAMPLE_RATE
@@ -132,6 +137,7 @@ def build(pool: EchoPool, metrics: Metrics | None = None, *, first_number: int =
         build_scheduler=Scheduler,
         metrics=metrics or Metrics(),
         build_session=build_session,
+        build_file_session=partial(build_session, settings=FILE),
         first_number=first_number,
     )
     return runner, hub

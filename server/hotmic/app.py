@@ -15,6 +15,8 @@ from hotmic.building import (
     build_runner,
     build_tapes,
     dialect_options,
+    file_limits,
+    file_quota,
     rates,
     session_options,
 )
@@ -109,6 +111,7 @@ class Daemon:
             slow_client=settings.slow_client_s,
             dialect_options=dialect_options(settings),
         )
+        self._services = services
         self._certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         self._tls = self._certificate.context if self._certificate else None
         self._token_watch = TokenWatch(settings.tokens, self.access, self.roster)
@@ -198,7 +201,9 @@ class Daemon:
         Raises:
             ConfigError: It cannot be bound.
         """
-        from hotmic.net.gateway import Gateway, build_gateway  # FastAPI takes longer to import than the sockets to open
+        # FastAPI takes longer to import than the sockets to open.
+        from hotmic.net.gateway import Gateway, build_gateway
+        from hotmic.net.openai_rest import OpenAiRest
 
         gateway = build_gateway(
             control=self.control,
@@ -215,6 +220,9 @@ class Daemon:
             ),
             reception=self._gateway_reception,
             sharing=Sharing(self.settings.allowed_origins, allow_null=self.settings.allow_null_origin),
+            rest=OpenAiRest(
+                self._services, self.pool, limits=file_limits(self.settings), files=file_quota(self.settings)
+            ),
         )
         self._gateway = Gateway(
             gateway,

@@ -23,7 +23,9 @@ from hotmic.dialects.negotiate import DIALECTS, Dialects
 from hotmic.dialects.wish import Wish
 from hotmic.errors import DownloadFailed
 from hotmic.metrics import Metrics
+from hotmic.net.container import ContainerLimits
 from hotmic.net.hub import Hub
+from hotmic.net.limit import Quota
 from hotmic.net.runner import Runner
 from hotmic.net.security import Access, Tokens
 from hotmic.net.tape import TapeFolder
@@ -243,6 +245,21 @@ def rates(settings: Settings) -> Rates:
         audio=settings.max_audio_speed,
         audio_burst=settings.audio_burst_s,
         commands=settings.max_commands_per_s,
+    )
+
+
+def file_limits(settings: Settings) -> ContainerLimits:
+    """Return what one file may cost."""
+    return ContainerLimits(max_bytes=settings.max_file_mb << 20, max_seconds=settings.max_file_s)
+
+
+def file_quota(settings: Settings) -> Quota:
+    """Return how many files may come at a time."""
+    return Quota(
+        "files",
+        per_address=settings.max_files_per_address,
+        per_token=settings.max_files_per_token,
+        total=settings.max_files,
     )
 
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from hotmic.cli.serve import Config, Models, new_loop
-from hotmic.cli.subtitle import FORMATS
 from hotmic.config.settings import Settings, load_settings
+from hotmic.dialects.subtitle import FORMATS
 from hotmic.errors import ConfigError, HotmicError
 from hotmic.log import configure_log
 

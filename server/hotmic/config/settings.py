@@ -160,6 +160,16 @@ class Settings(BaseSettings):
     """Most speaking sessions with one token."""
     max_containers: int = Field(default=32, ge=1, le=4096)
     """Most live recordings in containers, such as WebM, at a time; each is decoded by a process of its own."""
+    max_file_mb: int = Field(default=25, ge=1, le=2048)
+    """Largest file that can be sent over HTTP, in megabytes (2^20 bytes); it is held in memory until it is decoded."""
+    max_file_s: float = Field(default=14_400, ge=1, le=604_800)
+    """Longest audio in such a file."""
+    max_files: int = Field(default=16, ge=1, le=4096)
+    """Most files that are taken at a time."""
+    max_files_per_address: int = Field(default=4, ge=1, le=4096)
+    """Most files at a time from one address."""
+    max_files_per_token: int = Field(default=4, ge=1, le=4096)
+    """Most files at a time with one token."""
     max_messages_per_s: float = Field(default=500, ge=0)
     """Messages of one connection per second; more are held back. 0 is no limit."""
     max_commands_per_s: float = Field(default=20, ge=0)

@@ -127,9 +127,10 @@ class WhisperEngine:
     @property
     def capabilities(self) -> Capabilities:
         """What the model can do."""
+        translates = self._vocabulary.multilingual and self._languages != ("en",)  # English is what it translates into
         return Capabilities(
             languages=self._languages,
-            tasks=("transcribe", "translate") if self._vocabulary.multilingual else ("transcribe",),
+            tasks=("transcribe", "translate") if translates else ("transcribe",),
             max_window=self._spec.max_window_s,
             pause_after=self._spec.pause_after_s,
             batch=self._batch_size,

@@ -28,6 +28,7 @@ from hotmic.net.health_route import add_health
 from hotmic.net.listener import PING_INTERVAL, PING_TIMEOUT
 from hotmic.net.manual_route import add_manual
 from hotmic.net.model_route import add_models
+from hotmic.net.openai_rest import OpenAiRest
 from hotmic.net.reception import Reception
 from hotmic.net.reply import explain
 from hotmic.net.security import Access
@@ -45,6 +46,7 @@ def build_gateway(
     health: Health,
     reception: Reception,
     sharing: Sharing,
+    rest: OpenAiRest,
 ) -> FastAPI:
     """Return the HTTP application.
 
@@ -57,6 +59,7 @@ def build_gateway(
         health: Looks at the daemon.
         reception: Serves the paths that are WebSockets.
         sharing: Which pages of other origins may read the answers.
+        rest: Takes files.
     """
     app = FastAPI(title="hotmic", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, routes=app.router.routes, access=access, sharing=sharing, metrics=metrics)
@@ -65,6 +68,7 @@ def build_gateway(
     add_sockets(app, reception)
     add_health(app, health, access)
     add_client_secrets(app, access)
+    rest.add_to(app)
     add_models(app, control, access, is_draining=lambda: reception.is_draining)
     add_manual(app, reception.paths, ports)
 

@@ -3,7 +3,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotmic.cli.subtitle import MAX_CHARACTERS, MAX_SECONDS, cues, to_json, to_srt, to_text, to_vtt
+from hotmic.dialects.subtitle import MAX_CHARACTERS, MAX_SECONDS, cues, to_json, to_srt, to_text, to_vtt
 from hotmic.events import FinalTranscribed
 from hotmic.values import Word
 
