@@ -30,8 +30,8 @@ from hotmic.errors import ConfigError
 from hotmic.values import Denoise, PolicyName, VadProfile
 
 PREFIX = "HOTMIC_"
-OTHER_VARIABLES = ("HOTMIC_OFFLINE", "HOTMIC_CONFIG")
-"""Environment variables that are no settings: no downloads at all; the file that ``--config`` names by default."""
+OTHER_VARIABLES = ("HOTMIC_OFFLINE", "HOTMIC_CONFIG", "HOTMIC_TOKEN")
+"""Environment variables that are no settings: no downloads; what ``--config`` and ``ping --token`` default to."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Names = Annotated[tuple[str, ...], NoDecode]
