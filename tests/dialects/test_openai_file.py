@@ -135,7 +135,7 @@ def test_deltas_are_the_text() -> None:
         (UnknownModel("a"), 404, "invalid_request_error"),
         (TooLarge("a"), 413, "invalid_request_error"),
         (QuotaReached("a"), 429, "rate_limit_exceeded"),
-        (Overloaded("a"), 503, "invalid_request_error"),
+        (Overloaded("a"), 503, "server_error"),
         (ModelUnavailable("a"), 503, "server_error"),
         (ShuttingDown("a"), 503, "server_error"),
         (EngineFailed("a"), 500, "server_error"),

@@ -345,16 +345,27 @@ def wait_for_quiet(daemon: RunningDaemon) -> None:
     asyncio.run(wait())
 
 
-def test_a_client_that_leaves_ends_the_work(daemon: RunningDaemon, client: OpenAI) -> None:
-    sound = np.concatenate([clip("order_latte"), np.zeros(8000, np.int16)] * 150)[: 16_000 * 590]
+def heard_seconds(daemon: RunningDaemon) -> float:
+    metrics = httpx.get(f"{daemon.http}/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
+    return next(
+        float(line.split()[1]) for line in metrics.splitlines() if line.startswith("hotmic_audio_seconds_total")
+    )
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_ends_the_work(daemon: RunningDaemon, client: OpenAI, stream: bool) -> None:
+    sound = np.concatenate([clip("order_latte"), np.zeros(8000, np.int16)] * 200)[: 16_000 * 590]
     long = encoded("mp3", "libmp3lame", sound, 16_000)
-    stream = client.audio.transcriptions.create(file=("a.mp3", long), model="whisper-1", stream=True)
-    assert next(iter(stream)).type == "transcript.text.delta"
-    stream.close()
+    before = heard_seconds(daemon)
+    if stream:
+        events = client.audio.transcriptions.create(file=("a.mp3", long), model="whisper-1", stream=True)
+        assert next(iter(events)).type == "transcript.text.delta"
+        events.close()
+    else:
+        with pytest.raises(openai.APITimeoutError):
+            client.with_options(timeout=0.7).audio.transcriptions.create(file=("a.mp3", long), model="whisper-1")
     wait_for_quiet(daemon)
-    with pytest.raises(openai.APITimeoutError):
-        client.with_options(timeout=0.3).audio.transcriptions.create(file=("a.mp3", long), model="whisper-1")
-    wait_for_quiet(daemon)
+    assert heard_seconds(daemon) - before < 500
 
 
 def test_too_many_at_a_time(daemon: RunningDaemon, client: OpenAI) -> None:

@@ -156,13 +156,10 @@ def encode_progress(seconds: float) -> bytes:
 
 def error_body(error: HotmicError) -> dict[str, Any]:
     """Return an error as OpenAI's libraries read it."""
-    match error:
-        case RateLimited():
-            kind = "rate_limit_exceeded"
-        case PeerError():
-            kind = "invalid_request_error"
-        case _:
-            kind = "server_error"
+    if isinstance(error, RateLimited):
+        kind = "rate_limit_exceeded"
+    else:
+        kind = "server_error" if error_status(error) >= 500 else "invalid_request_error"
     param = "model" if isinstance(error, UnknownModel) else getattr(error, "param", None)
     code = _CODES.get(error.code, error.code)
     return {"error": {"message": error.message, "type": kind, "param": param, "code": code}}

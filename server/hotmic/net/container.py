@@ -25,7 +25,7 @@ EXIT_REFUSED = 3
 """The child's exit status when it says why; ``hotmic.audio.decoder`` is not imported, for it loads FFmpeg."""
 MAX_WORDS = 1 << 14
 """Bytes of the child's standard error that are kept."""
-_INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "OUTBOUND_LOG")
+_INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 """What the child sees of the environment: nothing that could be a secret."""
 _ERRORS: dict[str, type[PeerError]] = {kind.code: kind for kind in (BadAudio, TooLarge)}
 

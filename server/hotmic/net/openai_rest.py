@@ -11,6 +11,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from hotmic.commands import SessionOptions
 from hotmic.config.model import ModelSpec
@@ -129,8 +130,8 @@ class OpenAiRest:
             work.start(options, tenant=f"address:{address}" if token is None else f"token:{token}")
             response: Response
             if wish.stream:
-                events = self._events(work, leave, await _while_here(request, _first(work)))
-                response, is_streaming = StreamingResponse(events, media_type=wire.EVENTS), True
+                events = self._events(work, await _while_here(request, _first(work)))
+                response, is_streaming = _EventResponse(events, lambda: self._end(work, leave)), True
             else:
                 finals = await _while_here(request, _collect(work))
                 body, media_type = wire.encode(wish, finals, seconds=work.seconds)
@@ -215,7 +216,7 @@ class OpenAiRest:
         model_id = self._services.control.meant(name)
         return None if model_id in ("", self._pool.current or registry.default) else registry.get(model_id)
 
-    async def _events(self, work: FileWork, leave: Callable[[], None], first: _News) -> AsyncIterator[bytes]:
+    async def _events(self, work: FileWork, first: _News) -> AsyncIterator[bytes]:
         text, news = "", first
         try:
             while news is not None:
@@ -229,11 +230,12 @@ class OpenAiRest:
         except HotmicError as error:
             self._services.metrics.rejections.labels(error.code).inc()
             yield wire.encode_event(wire.error_body(error))
-        finally:
-            # In a task of its own: the one that runs this may be cancelled, for its client left.
-            closing = asyncio.create_task(self._close(work, leave))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+
+    def _end(self, work: FileWork, leave: Callable[[], None]) -> None:
+        """End a stream: in a task of its own, for the one that sent it may have been cancelled."""
+        closing = asyncio.create_task(self._close(work, leave))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def _close(self, work: FileWork, leave: Callable[[], None]) -> None:
         try:
@@ -259,6 +261,20 @@ class _NoToken(NotAuthorized):
     """A request that shows no token in force."""
 
     code = "invalid_api_key"
+
+
+class _EventResponse(StreamingResponse):
+    """A stream of events with something to do at its end, however that comes, and be it before the first event."""
+
+    def __init__(self, events: AsyncIterator[bytes], at_end: Callable[[], None]) -> None:
+        super().__init__(events, media_type=wire.EVENTS)
+        self._at_end = at_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._at_end()
 
 
 async def _first(work: FileWork) -> _News:
