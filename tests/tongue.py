@@ -5,9 +5,7 @@ clients put it together.
 """
 
 import base64
-import io
 import json
-import wave
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -17,6 +15,7 @@ import soxr
 
 from hotmic.dialects.dialect import Frame
 from hotmic.values import SAMPLE_RATE
+from wav_support import data, fmt, riff, wav
 from wire_support import npy
 
 CHUNK = SAMPLE_RATE // 10
@@ -252,17 +251,11 @@ class CaptionTongue(Tongue):
         ("{}", "bad_field"),
         ('{"type": "bogus"}', "unknown_type"),
         ('{"type": "config", "language": 7}', "bad_field"),
-        (b"Dear reader, this is no sound. " * 3, "bad_audio"),
+        (riff(fmt(1, 16, channels=0), data(bytes(64))), "bad_audio"),
     )
 
     def chunk(self, pcm: Samples) -> Frame:
-        file = io.BytesIO()
-        with wave.open(file, "wb") as writer:
-            writer.setnchannels(1)
-            writer.setsampwidth(2)
-            writer.setframerate(SAMPLE_RATE)
-            writer.writeframes(pcm.astype("<i2").tobytes())
-        return file.getvalue()
+        return wav(pcm)
 
     def understand(self, message: dict[str, Any]) -> None:
         if message["type"] == "transcription":

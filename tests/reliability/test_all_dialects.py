@@ -132,7 +132,8 @@ def test_all_at_once(tmp_path: Path, figures: Figures, size: Size) -> None:
             assert await come_and_go(daemon, names, turn) == []
             await nothing_left(daemon, files, workers)
 
-    with running_daemon(tmp_path) as daemon:
+    env = {"HOTMIC_SESSION_TTL_S": "1"}  # simul waits for those who come back
+    with running_daemon(tmp_path, env=env) as daemon:
         run(main(daemon))
         assert daemon.stop() == 0
         assert "Traceback" not in daemon.log.read_text()
