@@ -2,14 +2,9 @@
 
 import asyncio
 import json
-import os
 import re
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
-import time
 import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +18,12 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from certificates import make_certificate
 from hotmic.engines import echo
+from nginx_support import HOST, free_ports, nginx_before
 from running import CLIPS, RunningDaemon, calling, running_daemon
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-HOST = "captions.example.org"
 CLIP = "order_latte"
 FLAGS = (
     "headless=new,no-sandbox,disable-gpu,disable-quic,no-first-run,disable-background-networking,"
@@ -99,14 +94,6 @@ def sentences_of(clip: str) -> list[str]:
 
 def text_of(clip: str = CLIP) -> str:
     return str(json.loads((CLIPS / "clips.json").read_text())[clip]["text"])
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(s.getsockname()[1]) for s in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def fixed_ports() -> list[str]:
@@ -725,58 +712,3 @@ def test_behind_nginx_with_tls(tmp_path: Path) -> None:
         assert visit.page.request.get(f"https://127.0.0.1:{port}/metrics").status == 200
     assert visit.problems == []
     assert visit.hosts == {HOST}
-
-
-@contextmanager
-def nginx_before(daemon: RunningDaemon, folder: Path) -> Iterator[int]:
-    """Run the shipped nginx.conf with this test's ports and paths; yield the TLS port."""
-    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    assert nginx, "nginx is not installed"
-    plain, tls = free_ports(2)
-    key, certificate = folder / "privkey.pem", folder / "fullchain.pem"
-    made = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
-    names = ("-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}")
-    subprocess.run([*made, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    places = "".join(f"{kind}_temp_path {folder / kind};" for kind in kinds)
-    swaps = {
-        "127.0.0.1:8765": urlsplit(daemon.control).netloc,
-        "127.0.0.1:8766": urlsplit(daemon.audio).netloc,
-        "127.0.0.1:8000": urlsplit(daemon.http).netloc,
-        "listen 80;": f"listen 127.0.0.1:{plain};",
-        "listen 443 ssl;": f"listen 127.0.0.1:{tls} ssl;",
-        f"/etc/ssl/{HOST}": str(folder),
-        "/run/nginx.pid": str(folder / "nginx.pid"),
-        "/var/log/nginx": str(folder),
-        "\nhttp {": f"\nhttp {{ {places}",
-    }
-    text = (ROOT / "deploy" / "nginx.conf").read_text()
-    text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    for old, new in swaps.items():
-        assert old in text, f"nginx.conf does not say {old!r}"
-        text = text.replace(old, new)
-    if os.geteuid() == 0:
-        text = f"user root;\n{text}"
-    (folder / "nginx.conf").write_text(text)
-    command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "start.log")]
-    process = subprocess.Popen([*command, "-g", "daemon off;"])
-    try:
-        wait_for_tls(tls, process, folder / "start.log")
-        yield tls
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def wait_for_tls(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    deadline = time.monotonic() + 10
-    while True:
-        assert process.poll() is None, log.read_text()
-        try:
-            with socket.create_connection(("127.0.0.1", port), 1) as plain, context.wrap_socket(plain):
-                return
-        except OSError:
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)

@@ -31,6 +31,7 @@ from hotmic.net.model_route import add_models
 from hotmic.net.openai_rest import OpenAiRest
 from hotmic.net.reception import Reception
 from hotmic.net.reply import explain
+from hotmic.net.request_limit import ImpatientProtocol
 from hotmic.net.security import Access
 from hotmic.net.sharing import Sharing
 from hotmic.net.upgrade import add_sockets, compressing
@@ -132,6 +133,7 @@ class Gateway:
             raise ConfigError(f"http_port: cannot listen on {host}:{port}: {error.strerror}.") from error
         config = uvicorn.Config(
             self._app,
+            http=ImpatientProtocol,
             ws=compressing(self._may_compress),
             ws_max_size=self._max_message,
             ws_ping_interval=PING_INTERVAL,

@@ -1,6 +1,7 @@
 """WebSockets on the HTTP port, as Starlette hands them over."""
 
 import asyncio
+import contextlib
 import http
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
@@ -46,7 +47,8 @@ class StarlettePeer:
     async def close(self, code: int, reason: str) -> None:
         """Close the connection."""
         if self._socket.application_state is WebSocketState.CONNECTED and self._is_open():
-            await self._socket.close(code, reason)
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it has gone meanwhile
+                await self._socket.close(code, reason)
 
     def _is_open(self) -> bool:
         return self._socket.client_state is WebSocketState.CONNECTED
@@ -72,9 +74,24 @@ def add_sockets(app: FastAPI, reception: Reception) -> None:
 
 
 def compressing(may_compress: Callable[[str], bool]) -> type[asyncio.Protocol]:
-    """Return uvicorn's WebSocket protocol, with compression on the paths that may have it."""
+    """Return uvicorn's WebSocket protocol, with compression on the paths that may have it.
+
+    Text that is no UTF-8 ends a connection as in uvicorn, without a traceback in the log for every such frame.
+    """
 
     class CompressingProtocol(WebSocketsSansIOProtocol):
+        def send_receive_event_to_app(self) -> None:
+            if self.curr_msg_data_type == "text" and not self.close_sent:
+                self.frames = [b"".join(self.frames)]
+                try:
+                    self.frames[0].decode()
+                except UnicodeDecodeError:
+                    self.frames = []
+                    self.conn.send_close(1007)
+                    self.handle_parser_exception()
+                    return
+            super().send_receive_event_to_app()
+
         def handle_connect(self, event: Request) -> None:
             offer(self.conn, is_offered=may_compress(urlsplit(event.path).path))
             super().handle_connect(event)
