@@ -125,6 +125,7 @@ class SpeakingMachine(RuleBasedStateMachine):
 
         self.runner.run(begin())
         party.listens = True
+        party.tongue.texts.append(" ")  # nobody may have waited, and then the texts begin anew
         for frame in party.tongue.greet():
             party.peer.say(frame)
         self.wait(0.1)
