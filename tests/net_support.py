@@ -20,7 +20,8 @@ from hotmic.dialects.dialect import Frame
 from hotmic.engines import echo
 from hotmic.errors import EngineFailed, ModelUnavailable
 from hotmic.metrics import Metrics
-from hotmic.net.connection import Connection, Services
+from hotmic.net.connection import Connection
+from hotmic.net.container_feed import container_quota
 from hotmic.net.control import Control
 from hotmic.net.grant import Grant
 from hotmic.net.hub import Hub
@@ -29,6 +30,7 @@ from hotmic.net.peer import PeerGoneError
 from hotmic.net.roster import Roster
 from hotmic.net.runner import Runner
 from hotmic.net.security import Access, Tokens
+from hotmic.net.services import Services
 from hotmic.net.throttle import Rates
 from hotmic.policies.local_agreement import LocalAgreement
 from hotmic.scheduler.bucket import Bucket
@@ -223,6 +225,7 @@ class House:
             roster=Roster(),
             connections=Quota("connections", per_address=connections, per_token=per_token),
             streams=Quota("streams", per_address=streams, per_token=per_token),
+            containers=container_quota(streams),
             rates=rates or Rates(),
             outbox_items=256,
             outbox_bytes=outbox_bytes,

@@ -34,6 +34,7 @@ def test_the_wheel_holds_the_page_the_registry_the_model_and_the_client(unpacked
         "hotmic_client.py",
         "hotmic_error.py",
         "hotmic_speech.py",
+        "live_caption_client.py",
     ):
         assert (unpacked / name).is_file(), name
     assert not (unpacked / "demo_model").exists()

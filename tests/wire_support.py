@@ -41,7 +41,7 @@ def play(dialect: Dialect, path: Path) -> None:
         entry: dict[str, Any] = json.loads(line)
         place = f"{path.name}:{number}"
         if ">" in entry:
-            commands = _hear(dialect, _frame(entry[">"]), said, entry.get("while", ()))
+            commands = _hear(dialect, frame_of(entry[">"]), said, entry.get("while", ()))
             assert commands == entry.get("commands", commands), place
         elif "*" in entry:
             said += dialect.encode(_event(entry["*"]), timestamp=NOW)
@@ -71,7 +71,8 @@ def _hear(dialect: Dialect, frame: Frame, said: list[Frame], meanwhile: Sequence
     return commands
 
 
-def _frame(written: Any) -> Frame:
+def frame_of(written: Any) -> Frame:
+    """Return what is sent for a frame as it is written down."""
     if isinstance(written, str):
         return written
     if set(written) != {"binary"}:

@@ -1,7 +1,7 @@
 // The microphone as chunks of PCM16 at the browser's own rate.
 "use strict";
 {
-  const WORKLET = "recorder-worklet.js";
+  const WORKLET = new URL("recorder-worklet.js", document.currentScript.src).href;
   const FLUSH_LIMIT = 1000;
 
   const REASONS = {

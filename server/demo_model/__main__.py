@@ -22,6 +22,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--float32", action="store_true", help="train without bfloat16 autocast")
     parser.add_argument("--out", type=Path, help="where to export to (default WORK/demo-en)")
+    parser.add_argument(
+        "--mean-with", type=Path, action="append", default=[], help="export: the mean with this checkpoint; repeatable"
+    )
     parser.add_argument("--model", type=Path, action="append", help="evaluate: directory; repeat to compare")
     return parser
 
@@ -41,10 +44,11 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from demo_model.export import export, read_checkpoint
+    from demo_model.average import mean
+    from demo_model.export import export
     from demo_model.tokenizer import Tokens
 
-    shape, state = read_checkpoint(options.work / "checkpoint.pt")
+    shape, state = mean([options.work / "checkpoint.pt", *options.mean_with])
     export(shape, state, Tokens(options.work / "tokenizer.json"), _target(options))
 
 

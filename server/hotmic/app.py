@@ -10,9 +10,11 @@ import structlog
 
 from hotmic.building import (
     build_access,
+    build_dialects,
     build_pool,
     build_runner,
     build_tapes,
+    dialect_options,
     file_limits,
     file_quota,
     rates,
@@ -28,15 +30,19 @@ from hotmic.errors import ConfigError
 from hotmic.log import LogStream
 from hotmic.metrics import Metrics
 from hotmic.net.certificate import Certificate
-from hotmic.net.connection import Services
+from hotmic.net.container_feed import container_quota
 from hotmic.net.control import Control
-from hotmic.net.health import Health, file_limit
+from hotmic.net.health import Health, file_limit, verdict
 from hotmic.net.history import History
 from hotmic.net.hub import Hub
 from hotmic.net.limit import Quota
 from hotmic.net.listener import Listener
+from hotmic.net.pulse import Pulse
 from hotmic.net.reception import ANY_PATH, Reception
 from hotmic.net.roster import Roster
+from hotmic.net.series import Series
+from hotmic.net.services import Services
+from hotmic.net.sharing import Sharing
 from hotmic.net.token_watch import TokenWatch
 from hotmic.values import LoadProgress
 
@@ -98,17 +104,20 @@ class Daemon:
             streams=Quota(
                 "streams", per_address=settings.max_streams_per_address, per_token=settings.max_streams_per_token
             ),
+            containers=container_quota(settings.max_containers),
             rates=rates(settings),
             outbox_items=settings.outbox_items,
             outbox_bytes=settings.outbox_bytes,
             slow_client=settings.slow_client_s,
+            dialect_options=dialect_options(settings),
         )
         self._services = services
         self._certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         self._tls = self._certificate.context if self._certificate else None
         self._token_watch = TokenWatch(settings.tokens, self.access, self.roster)
+        self._pulse = Pulse(self.metrics.loop_lag.observe)
         self._listeners = self._build_listeners(services)
-        self._gateway_reception = Reception("http", services, GATEWAY_PATHS)
+        self._gateway_reception = Reception("http", services, GATEWAY_PATHS, build_dialects(settings))
         self._gateway: Any = None
         self._watcher: asyncio.Task[None] | None = None
         self.ports: dict[str, int] = {}
@@ -120,10 +129,13 @@ class Daemon:
         Raises:
             ConfigError: The setting ``listeners`` cannot be used.
         """
-        settings = self.settings
+        settings, dialects = self.settings, build_dialects(self.settings)
         doors = [
-            (name, f"{name}_port", port, dict.fromkeys(DUAL_PATHS, name))
-            for name, port in (("control", settings.control_port), ("audio", settings.audio_port))
+            (name, f"{name}_port", port, dict.fromkeys(DUAL_PATHS, name) | more)
+            for name, port, more in (
+                ("control", settings.control_port, {"/": "control_or_caption"}),
+                ("audio", settings.audio_port, {}),
+            )
         ]
         more = parse_listeners(settings.listeners, dialects=DIALECTS, any_path=ANY_PATH)
         for number, (port, paths) in enumerate(more, 1):
@@ -131,7 +143,7 @@ class Daemon:
         return [
             (
                 Listener(
-                    Reception(name, services, paths),
+                    Reception(name, services, paths, dialects),
                     setting=setting,
                     max_message=settings.max_message_bytes,
                     tls=self._tls,
@@ -140,6 +152,14 @@ class Daemon:
             )
             for name, setting, port, paths in doors
         ]
+
+    def _build_series(self) -> Series:
+        return Series(
+            model_ids=lambda: [spec.id for spec in self.control.registry.specs],
+            models=self.pool.status,
+            held_audio=self.runner.held_audio,
+            problem=self._problem,
+        )
 
     async def open(self, on_listening: Callable[[str, str], None]) -> None:
         """Bind the ports; audio is taken from now on and waits for the model.
@@ -158,6 +178,8 @@ class Daemon:
             self.ports[listener.name] = await listener.open(host, port)
             on_listening(listener.name, f"{self._scheme('ws')}://{shown}:{self.ports[listener.name]}")
         self._watcher = asyncio.create_task(self._watch_registry())
+        self._pulse.open()
+        self.metrics.registry.register(self._build_series())
         limit = file_limit() or 0
         free = connections_that_fit(limit)
         if free is not None and free < self.settings.max_connections_per_address:
@@ -188,13 +210,7 @@ class Daemon:
             metrics=self.metrics,
             access=self.access,
             web=find_web(),
-            page_config=lambda: {
-                "http_port": self.ports["http"],
-                "control_port": self.ports["control"],
-                "audio_port": self.ports["audio"],
-                "control_path": "/ws/control",
-                "audio_path": "/ws/audio",
-            },
+            ports=lambda: self.ports,
             health=Health(
                 control=self.control,
                 pool=self.pool,
@@ -206,8 +222,14 @@ class Daemon:
             rest=OpenAiRest(
                 self._services, self.pool, limits=file_limits(self.settings), files=file_quota(self.settings)
             ),
+            sharing=Sharing(self.settings.allowed_origins, allow_null=self.settings.allow_null_origin),
         )
-        self._gateway = Gateway(gateway, max_message=self.settings.max_message_bytes, tls=self._tls)
+        self._gateway = Gateway(
+            gateway,
+            max_message=self.settings.max_message_bytes,
+            may_compress=self._gateway_reception.may_compress,
+            tls=self._tls,
+        )
         host = self.settings.host
         self.ports["http"] = await self._gateway.open(host, self.settings.http_port)
         on_listening("http", f"{self._scheme('http')}://{f'[{host}]' if ':' in host else host}:{self.ports['http']}")
@@ -243,6 +265,7 @@ class Daemon:
         )
         if self._watcher is not None:
             self._watcher.cancel()
+        self._pulse.close()
         await self.control.close()
         self.runner.close()
         if self._gateway is not None:
@@ -254,7 +277,7 @@ class Daemon:
         return {"models_dir": self.settings.models_dir, **({"log_file": log_file} if log_file else {})}
 
     def _problem(self) -> str:
-        return "stopping" if self.is_draining else "" if self.pool.current else "no model is serving"
+        return verdict(self.pool.status(), current=self.pool.current, is_draining=self.is_draining)
 
     def _receive_pool_change(self) -> None:
         self.runner.receive_pool_change()

@@ -17,6 +17,10 @@ from hotmic.config.model import ModelSpec
 from hotmic.config.registry import Registry
 from hotmic.config.settings import Settings
 from hotmic.config.weight import locate, verify
+from hotmic.dialects.control_or_caption import ControlOrCaptionDialect
+from hotmic.dialects.live_caption import LiveCaptionDialect
+from hotmic.dialects.negotiate import DIALECTS, Dialects
+from hotmic.dialects.wish import Wish
 from hotmic.errors import DownloadFailed
 from hotmic.metrics import Metrics
 from hotmic.net.container import ContainerLimits
@@ -91,6 +95,20 @@ def build_tapes(settings: Settings, *, on_failure: Callable[[str], None]) -> Tap
     if settings.record is None:
         return None
     return TapeFolder(settings.record, max_bytes=settings.record_max_mb << 20, on_failure=on_failure)
+
+
+def build_dialects(settings: Settings) -> Dialects:
+    """Return how dialects are made, with the settings of those that have some."""
+
+    def build_caption(wish: Wish) -> LiveCaptionDialect:
+        chunk, least = settings.live_caption_chunk_s, settings.live_caption_min_s
+        return LiveCaptionDialect(sample_rate=wish.sample_rate, chunk=chunk, least=least)
+
+    return {
+        **DIALECTS,
+        "live_caption": build_caption,
+        "control_or_caption": lambda wish: ControlOrCaptionDialect(build_caption(wish)),
+    }
 
 
 def build_runner(
@@ -248,6 +266,15 @@ def file_quota(settings: Settings) -> Quota:
 def session_options(settings: Settings) -> SessionOptions:
     """Return what sessions start with."""
     return SessionOptions(language=settings.language, vad=settings.vad, denoise=settings.denoise)
+
+
+def dialect_options(settings: Settings) -> dict[str, SessionOptions]:
+    """Return what sessions of single dialects start with; a VAD that somebody chose is theirs too."""
+    chosen = settings.vad if "vad" in settings.model_fields_set else None
+    return {
+        "plain_text": SessionOptions(sample_rate=settings.plain_text_sample_rate, vad=chosen),
+        "simul": SessionOptions(beam=settings.simul_beams, policy=settings.simul_policy),
+    }
 
 
 def _fetcher(settings: Settings) -> Callable[[ModelSpec, Callable[[LoadProgress], None]], Awaitable[Path]]:

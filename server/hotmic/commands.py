@@ -29,6 +29,8 @@ class SessionOptions(Value, frozen=True, kw_only=True):
     """When words of partials become stable."""
     sample_rate: int | None = None
     """Rate in hertz of audio that names none itself."""
+    wire_silence_ms: int | None = None
+    """Time without audio from the client that ends a segment."""
 
 
 class Command(Value, frozen=True, kw_only=True, tag=True):
@@ -105,6 +107,14 @@ class AppendAudio(Command, frozen=True, kw_only=True):
     sample_rate: int | None = None
     seq: int | None = None
     """Its number, where the client numbers its chunks: then it may send again what was not acknowledged."""
+
+
+class AppendContainer(Command, frozen=True, kw_only=True):
+    """A piece of a recording in a container, such as WebM, as it came."""
+
+    data: bytes
+    is_first: bool
+    """Whether a new container begins here."""
 
 
 class Resume(Command, frozen=True, kw_only=True):

@@ -265,3 +265,8 @@ class ShuttingDown(DaemonError):
     code = "shutting_down"
     retryable = True
     close_code = 1012
+
+
+def codes(family: type[HotmicError] = HotmicError) -> frozenset[str]:
+    """Return every stable code of a family of errors."""
+    return frozenset({family.code}).union(*(codes(member) for member in family.__subclasses__()))

@@ -101,6 +101,16 @@ class Authenticated(Event, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
 
 
+class ContainerDecoded(Event, frozen=True, kw_only=True):
+    """Sound came out of a container; for the speaker alone."""
+
+    seconds: float
+
+
+class ContainerEnded(Event, frozen=True, kw_only=True):
+    """Of the open container nothing more will be heard, however much of it comes; for the speaker alone."""
+
+
 class SessionEvent(Event, frozen=True, kw_only=True):
     """Something that happened in one session; heard by its channel."""
 

@@ -20,6 +20,7 @@ PolicyName = Literal["local_agreement", "align_att"]
 VadProfile = Literal["default", "seed", "energy", "silero", "webrtc"]
 LoadMode = Literal["beside", "replace"]
 ModelState = Literal["loading", "warming", "serving", "draining", "retiring", "failed", "unavailable"]
+Guard = Literal["", "no_speech", "loop", "token_rate", "known_phrase"]
 ExitKind = Literal["signal", "out_of_memory", "exception", "hang", "nonsense", "stopped", "exit"]
 
 
@@ -76,6 +77,8 @@ class DecodeJob(Value, frozen=True, kw_only=True):
     """What was said in the segment before this window; the last words of it steer a partial."""
     tenant: str = ""
     """Whose token brought the session; the scheduler is fair between them."""
+    created: float = 0.0
+    """When it was asked for, in monotonic seconds."""
     is_from_file: bool = False
     """Whether nobody speaks it now: it goes when nothing that is spoken waits."""
 
@@ -97,7 +100,7 @@ class DecodeResult(Value, frozen=True, kw_only=True):
     average_logprob: float = 0.0
     decode_s: float = 0.0
     """Wall seconds of the batch this row was part of."""
-    suppressed: str = ""
+    suppressed: Guard = ""
     """The guard that removed the text, if one did."""
     error_code: str = ""
     error_message: str = ""
@@ -161,6 +164,8 @@ class ModelStatus(Value, frozen=True, kw_only=True):
     """How its last worker ended that was not told to."""
     quarantined: int = 0
     """Jobs that were left out because they killed two workers."""
+    resent: int = 0
+    """Jobs that were sent again because a worker died under them."""
     in_flight: int = 0
     """Batches that its worker has."""
 

@@ -10,6 +10,7 @@ import pytest
 from config.test_machine import GOOD
 from hotmic.config.check import find_all
 from hotmic.config.machine import Machine
+from hotmic.config.token_file import TokenEntry, save
 
 CHECKOUT = Path(__file__).parents[2]
 MODELS = """\
@@ -31,8 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "models.yaml").write_text(MODELS.format(default="echo", zeros="0" * 64))
-    (tmp_path / "tokens").write_text("me:secret")
-    (tmp_path / "tokens").chmod(0o600)
+    save(tmp_path / "tokens", [TokenEntry(name="me", sha256="0" * 64)])
     return tmp_path
 
 
@@ -115,6 +115,10 @@ def test_tokens(folder: Path) -> None:
     if os.name == "posix":
         (folder / "tokens").chmod(0o644)
         assert bad("tokens: tokens") == [("tokens", "warning")]
+        (folder / "tokens").chmod(0o600)
+    for text, severity in (("me:0123456789abcdef", "warning"), ("me:short", "error"), ("tokens: [", "error")):
+        (folder / "tokens").write_text(text)
+        assert bad("tokens: tokens") == [("tokens", severity)]
 
 
 def test_several_faults_at_once(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,8 +17,7 @@ from hotmic.dialects.dual import encode, request_id
 from hotmic.dialects.message import ConfigFields
 from hotmic.errors import PeerError
 from hotmic.values import Word
-
-NOW = "2026-01-02T03:04:05.678Z"
+from wire_support import NOW, conversations, play
 
 BAD = [
     ("nope", "invalid_json", "invalid_json"),
@@ -41,6 +41,16 @@ BAD = [
     ('{"type": "configure", "alternatives": -1}', "bad_field", "bad_field"),
     ('{"type": "configure", "policy": "guess"}', "bad_field", "bad_field"),
 ]
+
+
+@pytest.mark.parametrize("path", conversations("control"), ids=lambda path: path.stem)
+def test_control_conversations(path: Path) -> None:
+    play(ControlDialect(), path)
+
+
+@pytest.mark.parametrize("path", conversations("audio"), ids=lambda path: path.stem)
+def test_audio_conversations(path: Path) -> None:
+    play(AudioDialect(), path)
 
 
 @pytest.mark.parametrize(("frame", "on_control", "on_audio"), BAD)

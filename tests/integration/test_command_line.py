@@ -187,3 +187,19 @@ def _lives(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (("--compat", "hindi2hinglsh"), "Did you mean 'hindi2hinglish'"),
+        (("--port", "8001"), "--port: belongs to --compat hindi2hinglish; here it is --http-port."),
+        (("--compat", "hindi2hinglish", "--model-id", "a/b"), "has no model 'a/b'. To have it, add"),
+        (("--compat", "simul", "--model", "none.pt"), "There is no model 'none.pt'"),
+    ],
+)
+def test_a_preset_that_does_not_fit_is_told(command: tuple[str, ...], why: str) -> None:
+    done = run("-m", "hotmic", "serve", *command)
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from certificates import make_certificate, trusting
 from reliability_support import until, write_registry
@@ -33,6 +34,8 @@ def test_every_port_speaks_tls_and_goes_on_when_the_certificate_is_renewed(
     gateway = daemon.http.replace("http", "ws", 1) + "/ws/control"
     with urllib.request.urlopen(f"{daemon.http}/health", context=before, timeout=20) as answer:
         assert answer.status == 200
+    with urllib.request.urlopen(f"{daemon.http}/asyncapi.yaml", context=before, timeout=20) as answer:
+        assert {server["protocol"] for server in yaml.safe_load(answer)["servers"].values()} == {"wss"}
 
     async def is_new() -> bool:
         try:

@@ -31,13 +31,13 @@ CLIENTS: list[tuple[str, Headers, str]] = [
 
 @pytest.mark.parametrize(("peer", "headers", "client"), CLIENTS)
 def test_the_client_behind_a_connection(peer: str, headers: Headers, client: str) -> None:
-    assert Addresses(trusted=PROXIES).admit(peer, lambda name: headers.get(name, [])) == client
+    assert Addresses(trusted=PROXIES).client(peer, lambda name: headers.get(name, [])) == client
 
 
 def test_two_words_on_one_client_are_refused() -> None:
     headers = {"Forwarded": ["for=127.0.0.1"], "X-Forwarded-For": ["198.51.100.7"]}
     with pytest.raises(NotAuthorized):
-        Addresses(trusted=PROXIES).admit("127.0.0.1", lambda name: headers.get(name, []))
+        Addresses(trusted=PROXIES).client("127.0.0.1", lambda name: headers.get(name, []))
 
 
 RANGES: list[tuple[str, str, bool]] = [
@@ -56,11 +56,12 @@ RANGES: list[tuple[str, str, bool]] = [
 def test_ranges_judge_the_real_address(peer: str, forwarded: str, is_allowed: bool) -> None:
     addresses = Addresses(allowed=("127.0.0.0/8", "192.0.2.0/24", "2001:db8::/32"), trusted=("127.0.0.1",))
     headers = {"X-Forwarded-For": [forwarded]} if forwarded else {}
+    client = addresses.client(peer, lambda name: headers.get(name, []))
     if is_allowed:
-        addresses.admit(peer, lambda name: headers.get(name, []))
+        addresses.check(client)
     else:
         with pytest.raises(NotAuthorized):
-            addresses.admit(peer, lambda name: headers.get(name, []))
+            addresses.check(client)
 
 
 @pytest.mark.parametrize("entry", ["10.0.0.1/8", "10.0.0", "localhost", "", "::/129"])

@@ -7,6 +7,7 @@ from hotmic.cli.bench import bench
 from hotmic.cli.check import check
 from hotmic.cli.demo import demo
 from hotmic.cli.models import models, pull
+from hotmic.cli.ping import ping
 from hotmic.cli.replay import replay
 from hotmic.cli.serve import serve
 from hotmic.cli.token import token
@@ -34,7 +35,7 @@ def _root(
     """Real-time speech-to-text daemon whose models can be swapped while people speak."""
 
 
-for command in (serve, demo, transcribe, models, pull, check, replay):
+for command in (serve, demo, transcribe, models, pull, check, ping, replay):
     app.command()(command)
 app.add_typer(bench)
 app.add_typer(token)

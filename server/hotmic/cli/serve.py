@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from hotmic.config.compat import PRESETS, arguments_of, model_of, preset_of
 from hotmic.config.machine import raise_file_limit
+from hotmic.config.registry import Registry
 from hotmic.config.settings import Settings, load_settings, unknown_variables
 from hotmic.errors import ConfigError, HotmicError, UnknownModel
 from hotmic.log import configure_log
@@ -18,6 +20,12 @@ from hotmic.net.systemd import Systemd
 
 _ENDING = ("SIGINT", "SIGBREAK") if sys.platform == "win32" else ("SIGINT", "SIGTERM", "SIGHUP")
 """Signals that end the daemon. Windows makes SIGBREAK of a console that is closed, a logoff and a shutdown too."""
+
+_COMPAT = ("compat", "port", "model_id", "dtype")
+_THEIRS = "With --compat hindi2hinglish: "
+_KEPT_TO_ITSELF = (
+    "The original listens on every address; hotmic keeps to this machine. To let others in: --host and --tokens."
+)
 
 log = structlog.get_logger(__name__)
 
@@ -51,18 +59,30 @@ def serve(
     record: Annotated[Path | None, typer.Option(help="Record every session into this folder.", metavar="DIR")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
     log_file: Annotated[Path | None, typer.Option(help="Append the log here instead of stderr.")] = None,
+    compat: Annotated[
+        str | None, typer.Option(help=f"Take the place of another server: {', '.join(PRESETS)}.", metavar="SERVER")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help=_THEIRS + "its --http-port.")] = None,
+    model_id: Annotated[str | None, typer.Option(help=_THEIRS + "a model by its id or hub repository.")] = None,
+    dtype: Annotated[str | None, typer.Option(help=_THEIRS + "float16 or float32.")] = None,
 ) -> None:
     """Run the daemon.
 
     Prints one line per listener on stdout and 'ready' once the default model is warm; logs go to stderr.
     """
-    flags = {key: value for key, value in locals().items() if key not in ("config", "listen")}
+    flags = {key: value for key, value in locals().items() if key not in ("config", "listen", *_COMPAT)}
     flags |= {"allow_null_origin": allow_null_origin or None, "listeners": tuple(listen) if listen else None}
     try:
-        settings = load_settings(config, **flags)
+        flags |= arguments_of(compat, port=port, dtype=dtype, model_id=model_id, flags=flags)
+        settings = load_settings(config, preset=preset_of(compat, os.environ) if compat else None, **flags)
+        if model_id is not None:
+            model = model_of(Registry.load(settings.registry_path()), model_id)
+            settings = settings.model_copy(update={"model": model})
         configure_log(level=settings.log_level, file=settings.log_file, format=settings.log_format)
         for unknown in unknown_variables(os.environ):
             log.warning(unknown.message)
+        if compat and settings.is_loopback:
+            log.info(_KEPT_TO_ITSELF, compat=compat, host=settings.host)
         code = run(settings)
     except (ConfigError, UnknownModel) as error:
         typer.echo(f"hotmic: {error.message}", err=True)

@@ -11,6 +11,7 @@ from hotmic.config.machine import Machine
 from hotmic.config.model import HubRepository, ModelSpec
 from hotmic.config.registry import Registry
 from hotmic.config.settings import Settings, load_settings, unknown_variables
+from hotmic.config.token_file import load
 from hotmic.errors import ConfigError, UnknownModel
 
 _SLOW_TIERS = ("balanced", "accurate")
@@ -29,7 +30,7 @@ def find_all(config: Path | None = None, *, here: Machine | None = None, **flags
     here = here or Machine.look()
     findings = [machine.check_python(here), *machine.check_packages(here), *check_environment(os.environ)]
     try:
-        settings = load_settings(config, **flags)
+        settings = load_settings(config, preset=None, **flags)
     except ConfigError as error:
         mend = "Correct it; docs/settings.md lists all settings."
         return [*findings, Finding(subject="settings", severity="error", sentence=error.message, mend=mend)]
@@ -62,9 +63,8 @@ def check_exposure(settings: Settings) -> Iterator[Finding]:
         mend = "Make the file, or correct the setting tokens."
         sentence = f"The token file {settings.tokens} does not exist."
         yield Finding(subject="tokens", severity="error", sentence=sentence, mend=mend)
-    elif settings.tokens and os.name == "posix" and settings.tokens.stat().st_mode & 0o077:
-        sentence = f"Other users of this machine can read the tokens in {settings.tokens}."
-        yield Finding(subject="tokens", severity="warning", sentence=sentence, mend=f"Run: chmod 600 {settings.tokens}")
+    elif settings.tokens:
+        yield from _check_tokens(settings.tokens)
     if settings.is_loopback:
         yield Finding(subject="host", severity="good", sentence="Only this machine can connect.")
     elif settings.auth == "none":
@@ -75,6 +75,22 @@ def check_exposure(settings: Settings) -> Iterator[Finding]:
         sentence = f"{settings.host} can be reached from other machines, and there are no tokens."
         mend = "Set tokens, or host to 127.0.0.1, or write auth: none."
         yield Finding(subject="host", severity="error", sentence=sentence, mend=mend)
+
+
+def _check_tokens(path: Path) -> Iterator[Finding]:
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        sentence = f"Other users of this machine can read the tokens file {path}."
+        yield Finding(subject="tokens", severity="warning", sentence=sentence, mend=f"Run: chmod 600 {path}")
+    try:
+        found = load(path)
+    except ConfigError as error:
+        mend = "Correct it, or make one with: hotmic token add."
+        yield Finding(subject="tokens", severity="error", sentence=error.message, mend=mend)
+        return
+    if found.is_plain:
+        sentence = f"{path} holds tokens that can be read."
+        mend = f"Run: hotmic token add NAME --file {path}, which makes digests of all of them."
+        yield Finding(subject="tokens", severity="warning", sentence=sentence, mend=mend)
 
 
 def check_models(settings: Settings, registry: Registry, here: Machine) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ from hotmic.config import document
 from hotmic.config.document import nearest
 from hotmic.config.model import ComputeType, Device
 from hotmic.errors import ConfigError
-from hotmic.values import Denoise, VadProfile
+from hotmic.values import Denoise, PolicyName, VadProfile
 
 PREFIX = "HOTMIC_"
 OTHER_VARIABLES = ("HOTMIC_OFFLINE", "HOTMIC_CONFIG")
@@ -37,6 +37,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Names = Annotated[tuple[str, ...], NoDecode]
 
 _file_values: ContextVar[Mapping[str, Any]] = ContextVar("_file_values", default={})  # noqa: B039
+_preset_values: ContextVar[Mapping[str, Any]] = ContextVar("_preset_values", default={})  # noqa: B039
 
 
 def default_models_dir() -> Path:
@@ -75,6 +76,14 @@ class Settings(BaseSettings):
     """Port of the web page, health and metrics; 0 takes any free one."""
     listeners: Names = ()
     """More WebSocket ports for clients of other servers, such as `9000/ws/transcription=simul`: port, path, dialect."""
+    plain_text_sample_rate: int = Field(default=16_000, ge=4_000, le=192_000)
+    """Rate in hertz of what clients of the dialect `plain_text` send whose URL names none."""
+    simul_decoder: Literal["greedy", "beam"] = "greedy"
+    """How finals of the dialect `simul` are searched."""
+    simul_beams: int = Field(default=1, ge=1, le=10)
+    """Beams of the finals of the dialect `simul`, with `simul_decoder: beam`."""
+    simul_policy: PolicyName | None = None
+    """When words of `simul` are stable, by default the model's policy. `align_att`, the original's, is less sure."""
     models: Path | None = None
     """The models.yaml to use; by default the one in the working directory, else the one that comes with hotmic."""
     model: str | None = None
@@ -121,8 +130,12 @@ class Settings(BaseSettings):
     """Length of a segment from which shorter pauses end it, down to 200 ms."""
     ring_s: float = Field(default=60, ge=10, le=600)
     """Audio a session keeps until its text has been delivered."""
+    live_caption_chunk_s: float = Field(default=2, ge=0.1, le=10)
+    """Sound that live captions call needed; 1.5 times as long without a frame ends what is being said."""
+    live_caption_min_s: float = Field(default=0.5, ge=0, le=10)
+    """Sound that must have come since the last live caption before more words of an open utterance are told."""
     session_ttl_s: float = Field(default=30, ge=0, le=600)
-    """Time a speaker that numbers its chunks may be away and come back to its session."""
+    """Time a speaker that numbers its chunks, or a `client_id` of `simul`, may be away and come back to its session."""
     history_s: float = Field(default=300, ge=0, le=3600)
     """Time in which a listener that comes back is told the finals it missed."""
     partial_cadence_ms: int = Field(default=300, ge=50, le=10_000)
@@ -155,6 +168,8 @@ class Settings(BaseSettings):
     """Most files at a time from one address."""
     max_files_per_token: int = Field(default=4, ge=1, le=4096)
     """Most files at a time with one token."""
+    max_containers: int = Field(default=32, ge=1, le=4096)
+    """Most live recordings in containers, such as WebM, at a time; each is decoded by a process of its own."""
     max_messages_per_s: float = Field(default=500, ge=0)
     """Messages of one connection per second; more are held back. 0 is no limit."""
     max_commands_per_s: float = Field(default=20, ge=0)
@@ -215,9 +230,10 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources, the first wins: flags, environment, YAML file."""
+        """Order the sources, the first wins: flags, environment, YAML file, preset."""
         from_file = InitSettingsSource(settings_cls, init_kwargs=dict(_file_values.get()))
-        return init_settings, env_settings, from_file
+        preset = InitSettingsSource(settings_cls, init_kwargs=dict(_preset_values.get()))
+        return init_settings, env_settings, from_file, preset
 
     @property
     def is_loopback(self) -> bool:
@@ -243,11 +259,14 @@ class Settings(BaseSettings):
         raise ConfigError("models: no models.yaml came with this installation; name one.", key="models")
 
 
-def load_settings(config: Path | None = None, **flags: object) -> Settings:
+def load_settings(
+    config: Path | None = None, *, preset: Mapping[str, object] | None = None, **flags: object
+) -> Settings:
     """Read the settings from all sources.
 
     Args:
         config: The YAML file of ``--config``.
+        preset: Values that are the defaults instead.
         flags: Values that win over all else; ``None`` means the flag was not given.
 
     Raises:
@@ -256,13 +275,14 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
     given = {key: value for key, value in flags.items() if value is not None}
     fields = _read(config)
     values = {key: _plain(key, field) for key, field in fields.items() if not field.empty}
-    token = _file_values.set(values)
+    token, preset_token = _file_values.set(values), _preset_values.set(preset or {})
     try:
         settings = Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         raise _explain(error.errors()[0], fields, given) from error
     finally:
         _file_values.reset(token)
+        _preset_values.reset(preset_token)
     for key, fits, rule in _rules(settings):
         if not fits:
             raise _complain(
@@ -306,6 +326,11 @@ def _rules(settings: Settings) -> Iterator[tuple[str, bool, str]]:
     yield "max_audio_speed", not 0 < settings.max_audio_speed < 1, "0, or at least 1"
     yield "tls_key", settings.tls_key is None or settings.tls_cert is not None, "together with tls_cert"
     yield "hang_over_ms", settings.hang_over_ms <= settings.min_silence_ms, "at most min_silence_ms"
+    yield (
+        "simul_beams",
+        settings.simul_decoder == "beam" or settings.simul_beams == 1,
+        "1, unless simul_decoder is beam",
+    )
     seen: set[int] = set()
     for key in ("control_port", "audio_port", "http_port"):
         port = getattr(settings, key)

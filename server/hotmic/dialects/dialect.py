@@ -1,7 +1,6 @@
 """What every wire protocol looks like to the rest of the daemon: a pure adapter between frames and our words."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from hotmic.commands import Command, SessionOptions
 from hotmic.dialects.wish import Wish
@@ -17,7 +16,7 @@ class Dialect:
     The attributes are what most protocols need; each says what it has otherwise.
     """
 
-    name: ClassVar[str]
+    name: str
     is_speaker: bool = True
     """Whether this connection brings audio."""
     is_greeted: bool = False
@@ -30,6 +29,8 @@ class Dialect:
     """Whether its clients append every text they get: then none may be replaced by a newer one on its way."""
     options: SessionOptions = SessionOptions()
     """What its sessions start with, before anything the client says."""
+    last_event_id: int | None = None
+    """The newest final this client was told, where a session that waited for it tells those it missed."""
 
     def session_name(self, wish: Wish) -> str:
         """Return the name its session should have, empty for any."""
@@ -42,6 +43,9 @@ class Dialect:
             PeerError: The URL asks for what cannot be.
         """
         return ()
+
+    def follow(self, earlier: "Dialect") -> None:
+        """Take over what the connection knew whose session this one goes on with."""
 
     def parse(self, frame: Frame) -> Sequence[Command]:
         """Turn a frame into commands.
@@ -62,6 +66,15 @@ class Dialect:
 
     def frames_to_send(self, *, timestamp: str) -> Sequence[Frame]:
         """Drain what answers the frame that was just carried out and is no event of the daemon."""
+        return ()
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds without a frame after which ``overdue_frames`` are sent; ``None`` while nothing waits for that."""
+        return None
+
+    def overdue_frames(self, *, timestamp: str) -> Sequence[Frame]:
+        """Drain what has waited long enough for the next frame."""
         return ()
 
     def close_code(self, error: HotmicError) -> int | None:

@@ -92,6 +92,7 @@ def options(fields: m.ConfigFields | None) -> c.SessionOptions:
         min_silence_ms=fields.min_silence_ms,
         pre_roll_ms=fields.pre_roll_ms,
         vad_threshold=fields.vad_threshold,
+        wire_silence_ms=fields.wire_silence_ms,
         denoise=fields.denoise,
         hotwords=None if words is None else tuple(words),
         prompt=fields.prompt,
@@ -250,6 +251,12 @@ def _(event: e.RecordingStopped, timestamp: str) -> Json:
 @encode.register
 def _(event: e.AudioCleared, timestamp: str) -> Json:
     return _session(event, "audio_cleared", timestamp) | {"segment_ids": list(event.segment_ids)}
+
+
+@encode.register(e.ContainerDecoded)
+@encode.register(e.ContainerEnded)
+def _(event: e.Event, timestamp: str) -> Json | None:
+    return None
 
 
 @encode.register

@@ -32,6 +32,7 @@ class ConfigFields(Message, kw_only=True):
     vad: VadProfile | None = None
     min_silence_ms: Annotated[int, Meta(ge=100, le=10_000)] | None = None
     pre_roll_ms: Annotated[int, Meta(ge=0, le=2_000)] | None = None
+    wire_silence_ms: Annotated[int, Meta(ge=100, le=60_000)] | None = None
     vad_threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
     denoise: Denoise | None = None
     hotwords: Annotated[list[Text], Meta(max_length=200)] | Text | None = None

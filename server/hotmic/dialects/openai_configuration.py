@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from hotmic.commands import SessionOptions
+from hotmic.dialects import openai_answer as a
 from hotmic.dialects import openai_message as m
 from hotmic.values import Denoise, Value
 
@@ -15,7 +16,12 @@ FORMATS: dict[str, tuple[str, int]] = {
     "audio/pcma": ("alaw", 8_000),
 }
 """Our encoding and the rate in hertz of every format."""
-_OLD_FORMATS = {"audio/pcm": "pcm16", "audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
+_SHOWN_FORMATS: dict[str, m.AudioFormat] = {
+    "audio/pcm": m.PcmFormat(),
+    "audio/pcmu": m.PcmuFormat(),
+    "audio/pcma": m.PcmaFormat(),
+}
+_OLD_FORMATS: dict[str, m.OldFormat] = {"audio/pcm": "pcm16", "audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
 _DENOISE: dict[str, Denoise] = {"near_field": "auto", "far_field": "on"}
 
 
@@ -32,7 +38,7 @@ class Configuration(Value, frozen=True, kw_only=True):
     threshold: float = 0.5
     prefix_padding_ms: int = 300
     silence_duration_ms: int = 500
-    noise_reduction: str | None = None
+    noise_reduction: m.NoiseReductionType | None = None
     has_noise_reduction: bool = False
     """Whether the client said anything about it."""
     has_logprobs: bool = False
@@ -70,56 +76,54 @@ class Configuration(Value, frozen=True, kw_only=True):
             sample_rate=FORMATS[self.format][1],
         )
 
-    def shown(self, session_id: str, *, serving: str | None) -> dict[str, Any]:
+    def shown(self, session_id: str, *, serving: str | None) -> a.SessionShown:
         """Return it as clients see it; ``serving`` is the model of sessions that chose none."""
-        kind: dict[str, Any] = {"type": self.format}
-        if self.format == "audio/pcm":
-            kind["rate"] = FORMATS[self.format][1]
-        return {
-            "id": session_id,
-            "object": "realtime.transcription_session",
-            "type": "transcription",
-            "audio": {
-                "input": {
-                    "format": kind,
-                    "transcription": self._transcription(serving),
-                    "turn_detection": self._turn_detection(),
-                    "noise_reduction": self._noise_reduction(),
-                }
-            },
-            "include": self._include(),
-        }
+        heard = a.AudioInputShown(
+            format=_SHOWN_FORMATS[self.format],
+            transcription=self._transcription(serving),
+            turn_detection=self._turn_detection(),
+            noise_reduction=self._noise_reduction(),
+        )
+        return a.SessionShown(
+            id=session_id,
+            object="realtime.transcription_session",
+            audio=a.AudioShown(input=heard),
+            include=self._include(),
+        )
 
-    def shown_old(self, session_id: str, *, serving: str | None) -> dict[str, Any]:
+    def shown_old(self, session_id: str, *, serving: str | None) -> a.OldSessionShown:
         """Return it as clients of the beta see it."""
-        return {
-            "id": session_id,
-            "object": "realtime.transcription_session",
-            "input_audio_format": _OLD_FORMATS[self.format],
-            "input_audio_transcription": self._transcription(serving),
-            "turn_detection": self._turn_detection(),
-            "input_audio_noise_reduction": self._noise_reduction(),
-            "include": self._include(),
-        }
+        return a.OldSessionShown(
+            id=session_id,
+            object="realtime.transcription_session",
+            input_audio_format=_OLD_FORMATS[self.format],
+            input_audio_transcription=self._transcription(serving),
+            turn_detection=self._turn_detection(),
+            input_audio_noise_reduction=self._noise_reduction(),
+            include=self._include(),
+        )
 
-    def _transcription(self, serving: str | None) -> dict[str, Any]:
-        shown = {"model": self.model or serving, "language": self.language or None, "prompt": self.prompt or ""}
-        return shown | ({"keywords": list(self.keywords)} if self.keywords else {})
+    def _transcription(self, serving: str | None) -> a.TranscriptionShown:
+        return a.TranscriptionShown(
+            model=self.model or serving,
+            language=self.language or None,
+            prompt=self.prompt or "",
+            keywords=list(self.keywords) if self.keywords else UNSET,
+        )
 
-    def _turn_detection(self) -> dict[str, Any] | None:
+    def _turn_detection(self) -> a.TurnDetectionShown | None:
         if not self.detects_turns:
             return None
-        return {
-            "type": "server_vad",
-            "threshold": self.threshold,
-            "prefix_padding_ms": self.prefix_padding_ms,
-            "silence_duration_ms": self.silence_duration_ms,
-        }
+        return a.TurnDetectionShown(
+            threshold=self.threshold,
+            prefix_padding_ms=self.prefix_padding_ms,
+            silence_duration_ms=self.silence_duration_ms,
+        )
 
-    def _noise_reduction(self) -> dict[str, Any] | None:
-        return {"type": self.noise_reduction} if self.noise_reduction else None
+    def _noise_reduction(self) -> a.NoiseReductionShown | None:
+        return a.NoiseReductionShown(type=self.noise_reduction) if self.noise_reduction else None
 
-    def _include(self) -> list[str]:
+    def _include(self) -> m.Include:
         return [m.LOGPROBS] if self.has_logprobs else []
 
 

@@ -1,8 +1,8 @@
 """One item of a transcription session: a turn of the speaker, of one segment or of several."""
 
 import math
-from typing import Any
 
+from hotmic.dialects.openai_answer import ItemContent, ItemShown, Logprob
 from hotmic.events import ErrorRaised, FinalTranscribed
 from hotmic.policies.joining import gap, join_text
 from hotmic.values import Word
@@ -52,13 +52,18 @@ class Item:
         self._said += piece
         return piece
 
-    def logprobs(self) -> list[dict[str, Any]]:
+    def logprobs(self) -> list[Logprob]:
         """Return how sure the model is of every word."""
         return [
-            {
-                "token": word.word,
-                "bytes": list(word.word.encode()),
-                "logprob": round(math.log(min(max(word.probability, 1e-9), 1.0)), 4),
-            }
+            Logprob(
+                token=word.word,
+                bytes=list(word.word.encode()),
+                logprob=round(math.log(min(max(word.probability, 1e-9), 1.0)), 4),
+            )
             for word in self._words
         ]
+
+    def shown(self) -> ItemShown:
+        """Return it as clients see it; its text comes in events of its own."""
+        content = [ItemContent(transcript=None)]
+        return ItemShown(id=self.item_id, object="realtime.item", status="completed", role="user", content=content)

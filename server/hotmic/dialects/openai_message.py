@@ -8,12 +8,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from hotmic.dialects.dialect import Frame
 from hotmic.errors import BadAudio, BadField, BadMessage, InvalidJson, UnknownType
 
-LOGPROBS = "item.input_audio_transcription.logprobs"
+LOGPROBS: Literal["item.input_audio_transcription.logprobs"] = "item.input_audio_transcription.logprobs"
 
 Text = Annotated[str, Meta(max_length=2_000)]
 Language = Annotated[str, Meta(pattern=r"^([a-z]{2,3})?$")]
 Include = list[Literal["item.input_audio_transcription.logprobs"]]
 NoiseReductionType = Literal["near_field", "far_field"]
+OldFormat = Literal["pcm16", "g711_ulaw", "g711_alaw"]
 
 
 class PcmFormat(Struct, tag="audio/pcm"):
@@ -83,7 +84,7 @@ class Session(Struct):
 class OldSession(Struct):
     """The same, as the beta of the protocol wrote it."""
 
-    input_audio_format: Literal["pcm16", "g711_ulaw", "g711_alaw"] | None = None
+    input_audio_format: OldFormat | None = None
     input_audio_transcription: Transcription | None = None
     turn_detection: TurnDetection | UnsetType | None = UNSET
     input_audio_noise_reduction: NoiseReduction | UnsetType | None = UNSET
@@ -133,8 +134,8 @@ class Clear(ClientEvent, tag="input_audio_buffer.clear"):
     """What was said since the last item is dropped."""
 
 
-_MESSAGES = (SessionUpdate, OldSessionUpdate, Append, Commit, Clear)
-_KNOWN = [str(message.__struct_config__.tag) for message in _MESSAGES]
+CLIENT_EVENTS: tuple[type[ClientEvent], ...] = (SessionUpdate, OldSessionUpdate, Append, Commit, Clear)
+_KNOWN = [str(message.__struct_config__.tag) for message in CLIENT_EVENTS]
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(SessionUpdate | OldSessionUpdate | Append | Commit | Clear)
 
 

@@ -6,12 +6,13 @@ speaker speaks, so they are never taken back; ``completed`` carries the final, w
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from hotmic import commands as c
 from hotmic import events as e
+from hotmic.dialects import openai_answer as a
 from hotmic.dialects import openai_message as m
 from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.openai_configuration import FORMATS, Configuration
@@ -27,7 +28,7 @@ _OURS = ("internal", "engine_failed", "worker_died", "model_unavailable", "downl
 _BUSY = ("rate_limited", "overloaded", "ring_full")
 _WIDTHS = {"pcm16": 2, "mulaw": 1, "alaw": 1}
 
-Json = dict[str, Any]
+Told = list[a.ServerEvent]
 
 
 class _Asked(msgspec.Struct):
@@ -164,24 +165,24 @@ class OpenaiRealtimeDialect(Dialect):
         item = self._open or self._new_item()
         told = self._committed(item, seconds=self._heard - self._buffer_start)
         self._buffer_start = self._heard
-        return self._dump([*told, *self._completed(item)])
+        return _dump([*told, *self._completed(item)])
 
     def encode(self, event: e.Event, *, timestamp: str) -> Sequence[Frame]:
         """Turn an event into frames."""
-        return self._dump(self._told(event))
+        return _dump(self._told(event))
 
     def close_code(self, error: HotmicError) -> int | None:
         """Return the code to close with: a wish in the URL that cannot be met ends the connection."""
         return error.close_code or (1008 if self._is_beginning else None)
 
-    def _told(self, event: e.Event) -> list[Json]:
+    def _told(self, event: e.Event) -> Told:
         match event:
             case e.Connected():
                 self._serving = event.current_model
                 created = Configuration()
                 if isinstance(self._first, m.Session):
                     created = created.patched(self._first)
-                return [{"type": "session.created", "session": self._shown(created)}]
+                return [a.SessionCreated(event_id=self._event_id(), session=self._shown(created))]
             case e.Configured(request_id=int(number)) if number in self._asked:
                 return self._configured(self._asked.pop(number))
             case e.AudioCleared():
@@ -203,7 +204,7 @@ class OpenaiRealtimeDialect(Dialect):
                 return self._error(event)
         return []
 
-    def _configured(self, asked: _Asked) -> list[Json]:
+    def _configured(self, asked: _Asked) -> Told:
         self._adopt(asked)
         if asked.model is not None:
             self._configuration = msgspec.structs.replace(self._configuration, model=asked.model)
@@ -211,10 +212,10 @@ class OpenaiRealtimeDialect(Dialect):
             return []
         if asked.is_old:
             shown = self._configuration.shown_old(f"sess_{self._name}", serving=self._serving)
-            return [{"type": "transcription_session.updated", "session": shown}]
-        return [{"type": "session.updated", "session": self._shown(self._configuration)}]
+            return [a.OldSessionUpdated(event_id=self._event_id(), session=shown)]
+        return [a.SessionUpdated(event_id=self._event_id(), session=self._shown(self._configuration))]
 
-    def _shown(self, configuration: Configuration) -> Json:
+    def _shown(self, configuration: Configuration) -> a.SessionShown:
         return configuration.shown(f"sess_{self._name}", serving=self._serving)
 
     def _adopt(self, asked: _Asked) -> None:
@@ -226,100 +227,91 @@ class OpenaiRealtimeDialect(Dialect):
 
     # items
 
-    def _speech_started(self, event: e.SpeechStarted) -> list[Json]:
+    def _speech_started(self, event: e.SpeechStarted) -> Told:
         item = self._open = self._open or self._new_item()
         item.open_segment(event.segment_id)
         self._items[event.segment_id] = item
         if not self._configuration.detects_turns:
             return []
         start = round(event.start * 1000)
-        return [{"type": "input_audio_buffer.speech_started", "audio_start_ms": start, "item_id": item.item_id}]
+        return [a.SpeechStarted(event_id=self._event_id(), audio_start_ms=start, item_id=item.item_id)]
 
-    def _speech_ended(self, event: e.SpeechEnded) -> list[Json]:
+    def _speech_ended(self, event: e.SpeechEnded) -> Told:
         item = self._items.get(event.segment_id)
         if item is None or not self._configuration.detects_turns or self._current.commits:
             return []
         self._buffer_start = event.end
         stop = round(event.end * 1000)
-        stopped = {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": stop, "item_id": item.item_id}
+        stopped = a.SpeechStopped(event_id=self._event_id(), audio_end_ms=stop, item_id=item.item_id)
         return [stopped, *self._committed(item, seconds=event.end - event.start)]
 
     def _new_item(self) -> Item:
         self._item_count += 1
         return Item(f"item_{self._name}_{self._item_count}")
 
-    def _committed(self, item: Item, *, seconds: float) -> list[Json]:
+    def _committed(self, item: Item, *, seconds: float) -> Told:
         previous, self._last_item_id = self._last_item_id, item.item_id
         self._open = None
         item.is_committed, item.seconds = True, seconds
-        shown = {
-            "id": item.item_id,
-            "object": "realtime.item",
-            "type": "message",
-            "status": "completed",
-            "role": "user",
-            "content": [{"type": "input_audio", "transcript": None}],
-        }
-        names = {"previous_item_id": previous, "item_id": item.item_id}
+        shown = item.shown()
         return [
-            {"type": "input_audio_buffer.committed", **names},
-            {"type": "conversation.item.added", "previous_item_id": previous, "item": shown},
-            {"type": "conversation.item.done", "previous_item_id": previous, "item": shown},
+            a.Committed(event_id=self._event_id(), previous_item_id=previous, item_id=item.item_id),
+            a.ItemAdded(event_id=self._event_id(), previous_item_id=previous, item=shown),
+            a.ItemDone(event_id=self._event_id(), previous_item_id=previous, item=shown),
         ]
 
-    def _cleared(self) -> list[Json]:
+    def _cleared(self) -> Told:
         self._items = {segment_id: item for segment_id, item in self._items.items() if item.is_committed}
         self._open = None
         self._buffer_start = self._heard
-        return [{"type": "input_audio_buffer.cleared"}]
+        return [a.Cleared(event_id=self._event_id())]
 
     # text
 
-    def _delta(self, item: Item, segment_id: str, piece: str) -> list[Json]:
+    def _delta(self, item: Item, segment_id: str, piece: str) -> Told:
         delta = item.say(segment_id, piece)
-        return [{"type": f"{_TRANSCRIPTION}.delta", **_content(item), "delta": delta}] if delta else []
+        if not delta:
+            return []
+        return [a.Delta(event_id=self._event_id(), item_id=item.item_id, content_index=0, delta=delta)]
 
-    def _resolve(self, segment_id: str, final: e.FinalTranscribed | None) -> list[Json]:
+    def _resolve(self, segment_id: str, final: e.FinalTranscribed | None) -> Told:
         item = self._items.pop(segment_id)
         told = [] if final is None else self._delta(item, segment_id, self._said.final(final)[0])
         item.close_segment(segment_id, final)
         return told + self._completed(item)
 
-    def _completed(self, item: Item) -> list[Json]:
+    def _completed(self, item: Item) -> Told:
         if not item.is_done:
             return []
+        names = {"event_id": self._event_id(), "item_id": item.item_id}
         if item.failure is not None and not item.transcript:
-            error = _details(item.failure)
-            return [{"type": f"{_TRANSCRIPTION}.failed", **_content(item), "error": error}]
-        completed = {
-            "type": f"{_TRANSCRIPTION}.completed",
-            **_content(item),
-            "transcript": item.transcript,
-            "usage": {"type": "duration", "seconds": round(item.seconds, 3)},
-        }
-        if self._configuration.has_logprobs:
-            completed["logprobs"] = item.logprobs()
-        return [completed] if item.failure is None else [completed, {"type": "error", "error": _details(item.failure)}]
+            return [a.Failed(**names, content_index=0, error=_details(item.failure))]
+        completed = a.Completed(
+            **names,
+            content_index=0,
+            transcript=item.transcript,
+            usage=a.Usage(seconds=round(item.seconds, 3)),
+            logprobs=item.logprobs() if self._configuration.has_logprobs else UNSET,
+        )
+        if item.failure is None:
+            return [completed]
+        return [completed, a.ErrorEvent(event_id=self._event_id(), error=_details(item.failure))]
 
     # errors
 
-    def _error(self, event: e.ErrorRaised) -> list[Json]:
+    def _error(self, event: e.ErrorRaised) -> Told:
         asked = self._asked.pop(event.request_id, None) if isinstance(event.request_id, int) else None
         if asked is None and event.request_id is None and not event.session_id:
             asked = self._current  # nothing else answers a client without a name, and this one at once
             asked.is_refused = True
         error = _details(event)
         if asked is not None:
-            error |= {"event_id": asked.event_id, "param": asked.param, "code": asked.code or error["code"]}
-        return [{"type": "error", "error": error}]
+            error.event_id, error.param, error.code = asked.event_id, asked.param, asked.code or error.code
+        return [a.ErrorEvent(event_id=self._event_id(), error=error)]
 
-    def _dump(self, told: Sequence[Json]) -> Sequence[Frame]:
-        frames = []
-        for body in told:
-            self._event_count += 1
-            named = {"type": body["type"], "event_id": f"event_{self._name}_{self._event_count}", **body}
-            frames.append(msgspec.json.encode(named))
-        return frames
+    def _event_id(self) -> str:
+        self._event_count += 1
+        return f"event_{self._name}_{self._event_count}"
 
 
 def _first_wish(model: str, session_config: str) -> m.Session | BadField | None:
@@ -336,24 +328,16 @@ def _first_wish(model: str, session_config: str) -> m.Session | BadField | None:
     return wish
 
 
-_TRANSCRIPTION = "conversation.item.input_audio_transcription"
-
-
-def _content(item: Item) -> Json:
-    return {"item_id": item.item_id, "content_index": 0}
-
-
-def _details(event: e.ErrorRaised) -> Json:
-    kind = "invalid_request_error"
+def _details(event: e.ErrorRaised) -> a.ErrorDetails:
+    kind: a.ErrorKind = "invalid_request_error"
     if event.code in _OURS:
         kind = "server_error"
     elif event.code in _BUSY:
         kind = "rate_limit_error"
     message = f"{event.message} ({event.log_id})" if event.log_id else event.message
-    return {
-        "type": kind,
-        "code": _CODES.get(event.code, event.code),
-        "message": message,
-        "param": None,
-        "event_id": None,
-    }
+    code = _CODES.get(event.code, event.code)
+    return a.ErrorDetails(type=kind, code=code, message=message, param=None, event_id=None)
+
+
+def _dump(told: Told) -> Sequence[Frame]:
+    return [msgspec.json.encode(event) for event in told]

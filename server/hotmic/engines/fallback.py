@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hotmic.engines import guard
-from hotmic.engines.guard import Guard, Hypothesis
+from hotmic.engines.guard import Hypothesis
+from hotmic.values import Guard
 
 
 class Attempt(NamedTuple):

@@ -7,12 +7,9 @@ repetition loops, and text on noise (Koenecke et al., "Careless Whisper", FAccT 
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Literal
 
 from hotmic.config.model import Guards
-from hotmic.values import Value
-
-Guard = Literal["", "no_speech", "loop", "token_rate", "known_phrase"]
+from hotmic.values import Guard, Value
 
 NO_SPEECH = 0.6
 """A no-speech probability above this is believed when the text is unlikely too (Radford et al. 2022, section 4.5)."""

@@ -32,7 +32,16 @@ class Addresses:
         self._allowed = [_network("allowed_addresses", entry) for entry in allowed]
         self._trusted = [_network("trusted_proxies", entry) for entry in trusted]
 
-    def admit(self, peer: str, headers: Callable[[str], Sequence[str]]) -> str:
+    def check(self, address: str) -> None:
+        """Pass if a client may connect from an address.
+
+        Raises:
+            NotAuthorized: It may not.
+        """
+        if self._allowed and not _is_in(address, self._allowed):
+            raise NotAuthorized("Connections from this address are not allowed.")
+
+    def client(self, peer: str, headers: Callable[[str], Sequence[str]]) -> str:
         """Return the address of the client behind a connection.
 
         Args:
@@ -40,14 +49,8 @@ class Addresses:
             headers: Returns all values of a header.
 
         Raises:
-            NotAuthorized: It may not connect, or trusted proxies say two different things of it.
+            NotAuthorized: Trusted proxies say two different things of it.
         """
-        address = self._client(peer, headers)
-        if self._allowed and not _is_in(address, self._allowed):
-            raise NotAuthorized("Connections from this address are not allowed.")
-        return address
-
-    def _client(self, peer: str, headers: Callable[[str], Sequence[str]]) -> str:
         peer = _plain(peer)
         if not _is_in(peer, self._trusted):
             return peer

@@ -32,8 +32,9 @@ class _Wanted(msgspec.Struct):
 def add_client_secrets(app: FastAPI, access: Access) -> None:
     """Add the route to an application."""
 
-    @app.post(PATH)
+    @app.post(PATH, tags=["realtime"], summary="Make a client secret")
     async def create(request: Request) -> JSONResponse:
+        """Return a secret that lets one connection in, once, such as that of a page that must not know a token."""
         try:
             grant = access.grant(Credentials(authorization=request.headers.get("authorization")))
             if grant is None:

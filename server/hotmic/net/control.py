@@ -13,7 +13,7 @@ from hotmic import commands as c
 from hotmic import events as e
 from hotmic.config.model import ModelSpec
 from hotmic.config.registry import Registry
-from hotmic.errors import BadField, HotmicError, ModelUnavailable, Superseded, UnknownModel
+from hotmic.errors import BadField, HotmicError, ModelUnavailable, ShuttingDown, Superseded, UnknownModel
 from hotmic.net.grant import Grant
 from hotmic.net.hub import Hub
 from hotmic.net.runner import Runner
@@ -356,6 +356,9 @@ class Control:
                 model_id = getattr(command, "model_id", "")
                 log.warning(error.message, code=error.code, model=model_id)
                 asker.answer(failure(error, command.request_id, model_id=model_id))
+            except asyncio.CancelledError:
+                asker.answer(failure(ShuttingDown("The daemon is stopping."), command.request_id))
+                raise
             except Exception:
                 log_id = uuid.uuid4().hex[:12]
                 log.exception("A command failed.", log_id=log_id)

@@ -123,11 +123,7 @@ class Dispatcher:
         results = await self._decode(choice or self._pool.current or "", batch)
         now = self._now()
         scheduler.receive_done(batch, now=now, has_failed=all(result.error_code for result in results))
-        self._metrics.batch_seconds.labels(batch.kind).observe(now - batch.started)
-        self._metrics.batch_rows.observe(len(batch.jobs))
-        for result in results:
-            if result.suppressed:
-                self._metrics.suppressed.labels(result.suppressed).inc()
+        self._metrics.receive_batch(batch.jobs, results, started=batch.started, done=now)
         try:
             self._on_results(batch.jobs, results, now)
         finally:

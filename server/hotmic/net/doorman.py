@@ -24,12 +24,14 @@ class Doorman:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http":
-            host, port = scope.get("client") or ("local", 0)
+            address, port = scope.get("client") or ("local", 0)
             try:
-                scope["client"] = (self._addresses.admit(host, Headers(scope=scope).getlist), port)
+                address = self._addresses.client(address, Headers(scope=scope).getlist)
+                self._addresses.check(address)
             except NotAuthorized as error:
-                audit("request", who="", address=host, outcome=error.code, listener="http", reason=error.message)
+                audit("request", who="", address=address, outcome=error.code, listener="http", reason=error.message)
                 body = msgspec.json.encode({"type": "error", "code": error.code, "message": error.message})
                 await Response(body, 403, media_type="application/json")(scope, receive, send)
                 return
+            scope["client"] = (address, port)
         await self._app(scope, receive, send)

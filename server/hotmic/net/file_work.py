@@ -10,9 +10,9 @@ import structlog
 from hotmic.commands import SessionOptions
 from hotmic.errors import BadField, EngineFailed, HotmicError, ModelUnavailable, TooLarge
 from hotmic.events import FinalTranscribed
-from hotmic.net.connection import Services
 from hotmic.net.container import ContainerLimits, ContainerStream
 from hotmic.net.grant import Grant
+from hotmic.net.services import Services
 from hotmic.net.transcription import Transcription
 from hotmic.values import SAMPLE_RATE, LoadProgress, Pool, Samples
 

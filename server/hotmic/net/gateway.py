@@ -1,37 +1,39 @@
-"""The HTTP side: the page, health and metrics."""
+"""The HTTP side: one application out of the routes of many files, and the port it is served on."""
 
 import asyncio
 import contextlib
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
 
 from hotmic import __version__
-from hotmic.errors import ConfigError, HotmicError, NotAuthorized
+from hotmic.errors import ConfigError
 from hotmic.metrics import Metrics
 from hotmic.net.client_secret_route import add_client_secrets
 from hotmic.net.control import Control
 from hotmic.net.doorman import Doorman
+from hotmic.net.guard import Guard
 from hotmic.net.health import Health
+from hotmic.net.health_route import add_health
 from hotmic.net.listener import PING_INTERVAL, PING_TIMEOUT
+from hotmic.net.manual_route import add_manual
+from hotmic.net.model_route import add_models
 from hotmic.net.openai_rest import OpenAiRest
 from hotmic.net.reception import Reception
-from hotmic.net.security import Access, Credentials
-from hotmic.net.upgrade import add_sockets
-
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; worker-src 'self'; "
-    "script-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
-)
+from hotmic.net.reply import explain
+from hotmic.net.security import Access
+from hotmic.net.sharing import Sharing
+from hotmic.net.upgrade import add_sockets, compressing
 
 
 def build_gateway(
@@ -40,87 +42,48 @@ def build_gateway(
     metrics: Metrics,
     access: Access,
     web: Path,
-    page_config: Callable[[], dict[str, Any]],
+    ports: Callable[[], Mapping[str, int]],
     health: Health,
     reception: Reception,
     rest: OpenAiRest,
+    sharing: Sharing,
 ) -> FastAPI:
     """Return the HTTP application.
 
     Args:
-        control: Knows the status.
+        control: Loads and unloads models.
         metrics: What /metrics prints.
-        access: Checks Host and Origin.
+        access: Checks Host, Origin and tokens.
         web: Folder of the page.
-        page_config: Where the page finds the sockets.
+        ports: Returns the port of each listener by its name.
         health: Looks at the daemon.
         reception: Serves the paths that are WebSockets.
         rest: Takes files.
+        sharing: Which pages of other origins may read the answers.
     """
     app = FastAPI(title="hotmic", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-
-    @app.middleware("http")
-    async def guard(request: Request, call_next: Any) -> Response:
-        try:
-            access.check_source(host=request.headers.get("host"), origin=request.headers.get("origin"))
-        except HotmicError as error:
-            return _refusal(error.message, 403)
-        response: Response = await call_next(request)
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["Cache-Control"] = "no-cache"
-        return response
-
+    app.add_middleware(Guard, routes=app.router.routes, access=access, sharing=sharing, metrics=metrics)
     app.add_middleware(Doorman, addresses=access.addresses)
+    app.add_exception_handler(HTTPException, explain)
     add_sockets(app, reception)
-    _add_health(app, health, access)
+    add_health(app, health, access)
     add_client_secrets(app, access)
     rest.add_to(app)
+    add_models(app, control, access, is_draining=lambda: reception.is_draining)
+    add_manual(app, reception.paths, ports)
 
-    @app.get("/metrics")
+    @app.get("/metrics", tags=["health"], summary="Series for Prometheus", response_class=PlainTextResponse)
     async def series() -> PlainTextResponse:
-        for model in control.status()["models"]:
-            metrics.model_serving.labels(model["model_id"]).set(float(model["state"] == "serving"))
-            metrics.worker_restarts.labels(model["model_id"]).set(model["restarts"])
+        """In the text format of Prometheus; docs/operation.md says what each series is for."""
         return PlainTextResponse(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/config.json")
+    @app.get("/config.json", include_in_schema=False)
     async def config() -> dict[str, Any]:
-        return page_config()
+        named = {f"{name}_port": port for name, port in ports().items() if name in ("http", "control", "audio")}
+        return {**named, "control_path": "/ws/control", "audio_path": "/ws/audio"}
 
     app.mount("/", StaticFiles(directory=web, html=True))
     return app
-
-
-def _add_health(app: FastAPI, health: Health, access: Access) -> None:
-    @app.get("/health")
-    async def summary() -> JSONResponse:
-        return _verdict(health.summary())
-
-    @app.get("/health/extended")
-    async def extended(request: Request) -> JSONResponse:
-        try:
-            grant = access.grant(Credentials(authorization=request.headers.get("authorization")))
-            if grant is None:
-                return _refusal("This needs a token with the scope 'control'.", 401, {"WWW-Authenticate": "Bearer"})
-            grant.require("control")
-        except NotAuthorized as error:
-            return _refusal(error.message, 403)
-        return _verdict(await health.extended())
-
-    @app.get("/health/live")
-    async def live() -> dict[str, str]:
-        return {"status": "ok"}
-
-
-def _verdict(report: dict[str, Any]) -> JSONResponse:
-    return JSONResponse(report, status_code=200 if report["status"] == "ok" else 503)
-
-
-def _refusal(message: str, status: int, headers: dict[str, str] | None = None) -> JSONResponse:
-    body = {"type": "error", "code": NotAuthorized.code, "message": message}
-    return JSONResponse(body, status_code=status, headers=headers)
 
 
 class _Server(uvicorn.Server):
@@ -137,11 +100,19 @@ class Gateway:
     Args:
         app: What it serves.
         max_message: Largest WebSocket frame in bytes.
+        may_compress: Whether the WebSocket at a path may be compressed.
         tls: What the port encrypts with; ``None`` for plain sockets.
     """
 
-    def __init__(self, app: FastAPI, *, max_message: int, tls: ssl.SSLContext | None = None) -> None:
-        self._app, self._max_message, self._tls = app, max_message, tls
+    def __init__(
+        self,
+        app: FastAPI,
+        *,
+        max_message: int,
+        may_compress: Callable[[str], bool],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._app, self._max_message, self._may_compress, self._tls = app, max_message, may_compress, tls
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -161,7 +132,7 @@ class Gateway:
             raise ConfigError(f"http_port: cannot listen on {host}:{port}: {error.strerror}.") from error
         config = uvicorn.Config(
             self._app,
-            ws="websockets-sansio",
+            ws=compressing(self._may_compress),
             ws_max_size=self._max_message,
             ws_ping_interval=PING_INTERVAL,
             ws_ping_timeout=PING_TIMEOUT,

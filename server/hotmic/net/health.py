@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,26 @@ from hotmic.net.roster import Roster
 from hotmic.values import ModelStatus, Pool
 
 _PROCESSES = Path("/proc")
+
+
+def verdict(models: Sequence[ModelStatus], *, current: str | None, is_draining: bool) -> str:
+    """Return why a daemon does not serve; empty when it does.
+
+    Args:
+        models: Every model's state.
+        current: The model of all sessions without a choice of their own.
+        is_draining: Whether the daemon stops.
+    """
+    if is_draining:
+        return "stopping"
+    states = {(model.model_id == current, model.state) for model in models}
+    if (True, "serving") in states:
+        return ""
+    if (True, "unavailable") in states:
+        return f"the model {current} keeps crashing and is given up"
+    if any(state in ("loading", "warming") for _, state in states):
+        return "a model is being loaded"
+    return "no model is serving"
 
 
 class Health:
@@ -42,9 +63,12 @@ class Health:
 
     def summary(self) -> dict[str, Any]:
         """Return what everybody may know."""
+        return {**self.readiness(), **self._control.status()}
+
+    def readiness(self) -> dict[str, Any]:
+        """Return whether new sessions should be sent here."""
         problem = self._problem()
-        verdict = {"status": "unavailable", "reason": problem} if problem else {"status": "ok"}
-        return {**verdict, **self._control.status()}
+        return {"status": "unavailable", "reason": problem} if problem else {"status": "ok"}
 
     async def extended(self) -> dict[str, Any]:
         """Return all there is; reading /proc and the disks happens on a thread."""
@@ -64,6 +88,15 @@ class Health:
         report["disks"] = disks
         report["clients"] = [to_builtins(client) for client in self._roster.reports()]
         return report
+
+    def sockets(self) -> dict[str, Any]:
+        """Return how many connections of each dialect there are; ``active_connections`` are those of ``rnnt``."""
+        counts = Counter(report.dialect for report in self._roster.reports())
+        return {
+            "status": "unavailable" if self._problem() else "active",
+            "active_connections": counts["rnnt"],
+            "connections": dict(sorted(counts.items())),
+        }
 
     def _measure(self, pids: Sequence[int]) -> tuple[dict[int, int | None], int | None, dict[str, Any]]:
         memory = {pid: resident_bytes(pid) for pid in (os.getpid(), *pids) if pid}

@@ -5,6 +5,7 @@ import http
 import os
 import ssl
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -14,6 +15,7 @@ from websockets.http11 import Request, Response
 
 from hotmic.dialects.dialect import Frame
 from hotmic.errors import ConfigError, HotmicError
+from hotmic.net.deflate import offer
 from hotmic.net.liveness import WatchedConnection, keep_short
 from hotmic.net.peer import PeerGoneError
 from hotmic.net.reception import Admission, Reception, status_of
@@ -134,6 +136,7 @@ class Listener:
             peer = str(socket.remote_address[0]) if socket.remote_address else "local"
             admission = self._reception.check(request.path, request.headers.get_all, peer=peer)
             socket.admission = admission  # type: ignore[attr-defined]
+            offer(socket.protocol, is_offered=self._reception.may_compress(urlsplit(request.path).path))
         except HotmicError as error:
             return _reply(status_of(error), error.code, error.message)
         return None

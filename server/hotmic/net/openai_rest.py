@@ -20,13 +20,13 @@ from hotmic.dialects.multipart import FileReceived, FileStarted, MultipartForm
 from hotmic.errors import BadMessage, HotmicError, NotAuthorized, TooLarge
 from hotmic.events import FinalTranscribed
 from hotmic.net.audit import audit
-from hotmic.net.connection import Services
 from hotmic.net.container import ContainerLimits
 from hotmic.net.control import merge
 from hotmic.net.file_work import FileWork
 from hotmic.net.grant import Grant
 from hotmic.net.limit import Quota
 from hotmic.net.security import Credentials
+from hotmic.net.services import Services
 from hotmic.values import Pool, Task
 
 UPLOAD_PATIENCE = 60.0
@@ -62,20 +62,25 @@ class OpenAiRest:
     def add_to(self, app: FastAPI) -> None:
         """Add the routes to an application."""
 
-        @app.post("/v1/audio/transcriptions")
+        @app.post("/v1/audio/transcriptions", **_described("Transcribe a file"))
         async def transcribe(request: Request) -> Response:
+            """As OpenAI's libraries ask it; docs/protocol.md tells the fields. Needs the scopes `speak`, `listen`."""
             return await self._answer(request, "transcribe")
 
-        @app.post("/v1/audio/translations")
+        @app.post("/v1/audio/translations", **_described("Translate a file into English"))
         async def translate(request: Request) -> Response:
+            """As a transcription, without `language`; for models that can translate."""
             return await self._answer(request, "translate")
 
-        @app.get("/v1/models")
+        @app.get("/v1/models", tags=["models"], summary="List ids and aliases")
         async def models(request: Request) -> Response:
+            """In the shape that OpenAI's libraries read."""
             return self._tell(request, lambda: {"object": "list", "data": [self._shown(n) for n in self._names()]})
 
-        @app.get("/v1/models/{name}")
+        @app.get("/v1/models/{name}", tags=["models"], summary="Look up an id or alias")
         async def model(request: Request, name: str) -> Response:
+            """As an entry of the list."""
+
             def find() -> dict[str, Any]:
                 self._services.control.registry.get(name)
                 return self._shown(name)
@@ -233,7 +238,7 @@ class OpenAiRest:
                 news = await _first(work)
             yield wire.encode_done(text)
         except HotmicError as error:
-            self._services.metrics.rejections.labels(error.code).inc()
+            self._services.metrics.reject(error.code)
             yield wire.encode_event(wire.error_body(error))
 
     def _end(self, work: FileWork, leave: Callable[[], None]) -> None:
@@ -254,12 +259,20 @@ class OpenAiRest:
         return self._refusal(error)
 
     def _refusal(self, error: HotmicError) -> Response:
-        self._services.metrics.rejections.labels(error.code).inc()
+        self._services.metrics.reject(NotAuthorized.code if isinstance(error, _NoToken) else error.code)
         status = wire.error_status(error)
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
         if error.retry_after_ms or status == 503:
             headers["Retry-After"] = str(-(-(error.retry_after_ms or 5000) // 1000))
         return JSONResponse(wire.error_body(error), status_code=status, headers=headers)
+
+
+def _described(summary: str) -> dict[str, Any]:
+    """Return what the OpenAPI document says of a route that takes a form."""
+    fields = {"file": {"type": "string", "format": "binary"}, "model": {"type": "string"}}
+    schema = {"type": "object", "required": list(fields), "properties": fields, "additionalProperties": True}
+    body = {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    return {"tags": ["files"], "summary": summary, "openapi_extra": {"requestBody": body}}
 
 
 class _NoToken(NotAuthorized):

@@ -1,9 +1,11 @@
 """Which connection speaks in a session, and how long a session waits for one that broke."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from hotmic.dialects.dialect import Dialect
 from hotmic.errors import Overloaded, SessionGone
 from hotmic.events import Event
 from hotmic.session.session import Session
@@ -22,6 +24,8 @@ class Owner:
     """Called when the session is over and everything is told."""
     is_awaited: bool = False
     """Whether the session waits for it also where its chunks are not numbered."""
+    dialect: Dialect | None = None
+    """What it speaks; hands on what it told when another connection goes on with the session."""
 
 
 class Presence:
@@ -77,6 +81,8 @@ class Presence:
         else:
             old.lose()
         self._owners[session.session_id] = replace(owner, end=old.end)
+        if owner.dialect is not None and old.dialect is not None:
+            owner.dialect.follow(old.dialect)
         session.receive_attach(now=now)
         return session
 
@@ -91,3 +97,8 @@ class Presence:
         """Wait for nobody any more."""
         for waiting in self._absent.values():
             waiting.cancel()
+
+
+def kept_name(name: str, tenant: str) -> str:
+    """Return the name of a session that waits for its speaker: two tenants may use the same one."""
+    return f"{name}-{hashlib.sha256(tenant.encode()).hexdigest()[:12]}"

@@ -8,20 +8,23 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import structlog
 
-from hotmic.dialects.negotiate import DIALECTS
+from hotmic.commands import SessionOptions
+from hotmic.dialects.negotiate import COMPRESSED, DIALECTS, Dialects
 from hotmic.dialects.wish import Wish, parse_target
 from hotmic.errors import HotmicError, NotAuthorized, NotFound, ShuttingDown
 from hotmic.net.audit import audit
-from hotmic.net.connection import Connection, Services
+from hotmic.net.connection import Connection
+from hotmic.net.control import merge
 from hotmic.net.grant import Grant
 from hotmic.net.peer import Peer
 from hotmic.net.security import Credentials, protocol_of
+from hotmic.net.services import Services
 from hotmic.values import Value
 
 ANY_PATH = "*"
 """In a table of paths: whatever path the client asks for."""
 
-NO_TOKEN_IN_URL = ("control", "audio")
+NO_TOKEN_IN_URL = ("control", "control_or_caption", "audio")
 """Dialects whose clients can send a message or a subprotocol; those of other servers know no other place."""
 
 log = structlog.get_logger(__name__)
@@ -47,10 +50,11 @@ class Reception:
         name: The port, in the log.
         services: The daemon.
         paths: The dialect of every path.
+        dialects: How each dialect is made.
     """
 
-    def __init__(self, name: str, services: Services, paths: Mapping[str, str]) -> None:
-        self.name = name
+    def __init__(self, name: str, services: Services, paths: Mapping[str, str], dialects: Dialects = DIALECTS) -> None:
+        self.name, self._dialects = name, dialects
         self.paths = dict(paths)
         self._services = services
         self._open: set[Connection] = set()
@@ -69,11 +73,12 @@ class Reception:
         """
         address = peer
         try:
-            address = self._services.access.addresses.admit(peer, headers)
+            address = self._services.access.addresses.client(peer, headers)
+            self._services.access.addresses.check(address)
             if self.is_draining:
                 raise ShuttingDown("The daemon is stopping.")
             wish = parse_target(target)
-            dialect = self.paths.get(wish.path) or self.paths.get(ANY_PATH)
+            dialect = self._dialect_at(wish.path)
             if dialect is None:
                 raise NotFound("There is nothing at this path.")
             host, origin, authorization = (_only(headers, name) for name in ("Host", "Origin", "Authorization"))
@@ -86,7 +91,7 @@ class Reception:
             if grant is not None and grant.session_config:
                 wish = msgspec.structs.replace(wish, session_config=grant.session_config)
         except HotmicError as error:
-            self._services.metrics.rejections.labels(error.code).inc()
+            self._services.metrics.reject(error.code)
             refused = {"outcome": error.code, "reason": error.message}
             audit("connect", who="", address=address, listener=self.name, **refused)
             raise
@@ -98,7 +103,8 @@ class Reception:
         """Serve a client until either side ends it."""
         wish = msgspec.structs.replace(admission.wish, unique=uuid.uuid4().hex)
         peer.address = admission.address
-        dialect = DIALECTS[admission.dialect](wish)
+        dialect = self._dialects[admission.dialect](wish)
+        dialect.options = merge(dialect.options, self._services.dialect_options.get(dialect.name, SessionOptions()))
         connection = Connection(
             peer,
             dialect,
@@ -112,6 +118,13 @@ class Reception:
             await connection.run()
         finally:
             self._open.discard(connection)
+
+    def may_compress(self, path: str) -> bool:
+        """Return whether clients at a path may compress their frames."""
+        return self._dialect_at(path) in COMPRESSED
+
+    def _dialect_at(self, path: str) -> str | None:
+        return self.paths.get(path) or self.paths.get(ANY_PATH)
 
     def drain(self) -> None:
         """Take no new connections."""

@@ -170,6 +170,7 @@ class Runner:
             Overloaded: See ``Presence.resume``.
         """
         session = self._presence.resume(self._sessions.get(session_id), owner, tenant=tenant, now=self._now())
+        self._metrics.resumes.inc()
         self._drain(session)
         return session
 
@@ -298,6 +299,10 @@ class Runner:
         """Sessions that are held."""
         return len(self._sessions)
 
+    def held_audio(self) -> list[float]:
+        """Return the seconds of audio that each session keeps until its text is told."""
+        return [session.held for session in self._sessions.values()]
+
     # models
 
     def receive_pool_change(self) -> None:
@@ -403,7 +408,7 @@ class Runner:
             case SpeechStarted():
                 self.warnings.pop(NO_SPEECH, None)
             case ErrorRaised(code=code, message=message):
-                self._metrics.rejections.labels(code).inc()
+                self._metrics.reject(code)
                 log.warning(message, code=code, session=session.session_id)
 
     def _tell(self, session: Session, event: Event) -> None:

@@ -1,16 +1,21 @@
 """WebSockets on the HTTP port, as Starlette hands them over."""
 
+import asyncio
 import http
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 import msgspec
 from fastapi import FastAPI, WebSocket
 from starlette.responses import Response
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocketDisconnect, WebSocketState
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 from hotmic.dialects.dialect import Frame
 from hotmic.errors import HotmicError
+from hotmic.net.deflate import offer
 from hotmic.net.listener import GOODBYES
 from hotmic.net.peer import PeerGoneError
 from hotmic.net.reception import Reception, status_of
@@ -64,6 +69,17 @@ def add_sockets(app: FastAPI, reception: Reception) -> None:
         await reception.serve(StarlettePeer(socket), admission)
 
     app.router.routes.append(WebSocketRoute("/{path:path}", accept))
+
+
+def compressing(may_compress: Callable[[str], bool]) -> type[asyncio.Protocol]:
+    """Return uvicorn's WebSocket protocol, with compression on the paths that may have it."""
+
+    class CompressingProtocol(WebSocketsSansIOProtocol):
+        def handle_connect(self, event: Request) -> None:
+            offer(self.conn, is_offered=may_compress(urlsplit(event.path).path))
+            super().handle_connect(event)
+
+    return CompressingProtocol
 
 
 def _refusal(status: http.HTTPStatus, error: HotmicError) -> Response:

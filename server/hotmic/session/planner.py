@@ -139,11 +139,12 @@ class Planner:
 
     def _plan_partial(self, segment: Segment, stop: int, cadence: float, *, now: float, said_at: float) -> None:
         start = segment.committed_until
-        job = self._job(segment, "partial", start, stop, now + cadence)
+        job = self._job(segment, "partial", start, stop, now)
         is_long = stop - start > self._settings.trim_after * SAMPLE_RATE
         self._jobs.append(
             msgspec.structs.replace(
                 job,
+                deadline=now + cadence,
                 options=self._partial_options(),
                 previous=segment.committed,
                 word_times=self.has_word_times and (is_long or segment.policy.needs_word_times),
@@ -156,7 +157,7 @@ class Planner:
             return self.options
         return msgspec.structs.replace(self.options, language=self.language)
 
-    def _job(self, segment: Segment, kind: DecodeKind, start: int, stop: int, deadline: float) -> DecodeJob:
+    def _job(self, segment: Segment, kind: DecodeKind, start: int, stop: int, now: float) -> DecodeJob:
         self._number += 1
         return DecodeJob(
             job_id=f"{segment.segment_id}/{self._number}",
@@ -165,7 +166,8 @@ class Planner:
             kind=kind,
             samples=self._ring.read(start, stop).tobytes(),
             start=start,
-            deadline=deadline,
+            deadline=now,
+            created=now,
             options=self.options,
             noise=segment.noise if self.options.denoise != "off" else b"",
             word_times=kind == "final",

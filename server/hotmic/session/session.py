@@ -85,6 +85,7 @@ class Session:
         self._numbering = Numbering()
         self._is_attached = True
         self._policy: PolicyName | None = None
+        self._wire_silence = settings.wire_silence
         self._apply(options)
         self._segmenter, self._segmenter_cuts = build_segmenter(self._cuts), self._cuts
         self._origin = 0
@@ -198,7 +199,7 @@ class Session:
         """Return when ``handle_timer`` wants to be called, in the time of ``now``."""
         if self._segmenter.open_start is None or self.state is not State.RECORDING or not self._is_attached:
             return None
-        return self._last_audio_at + self._settings.wire_silence
+        return self._last_audio_at + self._wire_silence
 
     def handle_timer(self, *, now: float) -> None:
         """End the open segment when the wire has been silent for long enough."""
@@ -241,6 +242,11 @@ class Session:
     def is_settled(self) -> bool:
         """Whether no segment waits for its final."""
         return not self._segments
+
+    @property
+    def held(self) -> float:
+        """Seconds of audio in its ring, not settled yet."""
+        return (self._ring.end - self._ring.begin) / SAMPLE_RATE
 
     def has_room(self, seconds: float) -> bool:
         """Return whether the ring can take so much more audio; an empty one takes whatever it can hold."""
@@ -407,6 +413,8 @@ class Session:
         self._wire.rate = options.sample_rate or self._wire.rate
         self._planner.configure(options)
         self._policy = options.policy or self._policy
+        if options.wire_silence_ms is not None:
+            self._wire_silence = options.wire_silence_ms / 1000
 
     # telling
 

@@ -45,12 +45,13 @@ class Service:
         self._unused.set()
         self._last_exit: WorkerExit | None = None
         self._quarantined = 0
+        self._resent = 0
         self._status = ModelStatus(model_id=start.spec.id, state="loading")
 
     @property
     def status(self) -> ModelStatus:
         """How it is."""
-        return msgspec.structs.replace(self._status, in_flight=self._gate.inside)
+        return msgspec.structs.replace(self._status, in_flight=self._gate.inside, resent=self._resent)
 
     @property
     def spec(self) -> ModelSpec:
@@ -113,6 +114,7 @@ class Service:
                 try:
                     done = await self._try(attempt)
                 except _AttemptDied as died:
+                    self._resent += len(attempt.jobs)
                     attempts[:0] = attempt.receive_death(alone=died.alone)
                 else:
                     results.update((result.job_id, result) for result in done)

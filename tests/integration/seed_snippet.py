@@ -1,0 +1,78 @@
+"""Run a client of another server's document, letter by letter, against a daemon on any port.
+
+Usage: ``seed_snippet.py SNIPPET PORT WAV``. The snippet's ``localhost:8000`` becomes that port. It finds what its
+document takes for granted: ``audio_bytes``, the samples, and ``pyaudio``, a microphone that plays the file and then is
+silent.
+"""
+
+import asyncio
+import builtins
+import runpy
+import sys
+import time
+import types
+import wave
+from typing import Any
+
+import numpy as np
+
+THEIR_PORT = 8000
+HOLD = 8000
+"""Silent samples behind the file in ``audio_bytes``."""
+
+
+class Microphone:
+    """A stream of PyAudio that plays a file in real time and is silent after it."""
+
+    def __init__(self, pcm: bytes, rate: int) -> None:
+        self._samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(32768)
+        self._rate = rate
+
+    def read(self, count: int) -> bytes:
+        """Return so many float32 samples when they have been heard."""
+        time.sleep(count / self._rate)
+        part, self._samples = self._samples[:count], self._samples[count:]
+        return np.concatenate([part, np.zeros(count - len(part), dtype=np.float32)]).tobytes()
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def pyaudio_of(pcm: bytes) -> types.ModuleType:
+    """Return a module with as much of PyAudio as a client needs."""
+
+    class PyAudio:
+        def open(self, *, format: int, channels: int, rate: int, input: bool, frames_per_buffer: int) -> Microphone:  # noqa: A002
+            assert (format, channels, rate, input) == (1, 1, 16_000, True)
+            return Microphone(pcm, rate)
+
+    module = types.ModuleType("pyaudio")
+    module.__dict__.update(paFloat32=1, PyAudio=PyAudio)
+    return module
+
+
+def redirect(port: int) -> None:
+    """Let connections to the port of the documents go to another one."""
+    connect = asyncio.BaseEventLoop.create_connection
+
+    async def create_connection(loop: Any, factory: Any, host: Any = None, wanted: Any = None, **more: Any) -> Any:
+        wanted = more.pop("port", wanted)
+        return await connect(loop, factory, host, port if wanted == THEIR_PORT else wanted, **more)
+
+    asyncio.BaseEventLoop.create_connection = create_connection  # type: ignore[method-assign, assignment]
+
+
+def main(snippet: str, port: str, path: str) -> None:
+    """Set the stage and run the snippet."""
+    with wave.open(path) as file:
+        assert (file.getframerate(), file.getnchannels()) == (16_000, 1)
+        pcm = file.readframes(file.getnframes())
+    builtins.audio_bytes = pcm + bytes(2 * HOLD)  # type: ignore[attr-defined]
+    sys.modules["pyaudio"] = pyaudio_of(pcm)
+    redirect(int(port))
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    runpy.run_path(snippet, run_name="__main__")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
