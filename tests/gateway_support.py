@@ -82,6 +82,9 @@ class Front:
                 house.services, house.pool, limits=ContainerLimits(), files=Quota("files", per_address=4, per_token=4)
             ),
             sharing=Sharing(origins, allow_null=allow_null),
+            rest=OpenAiRest(
+                house.services, house.pool, limits=ContainerLimits(), files=Quota("files", per_address=4, per_token=4)
+            ),
         )
 
     def _problem(self) -> str:

@@ -219,10 +219,10 @@ class Daemon:
                 problem=self._problem,
             ),
             reception=self._gateway_reception,
+            sharing=Sharing(self.settings.allowed_origins, allow_null=self.settings.allow_null_origin),
             rest=OpenAiRest(
                 self._services, self.pool, limits=file_limits(self.settings), files=file_quota(self.settings)
             ),
-            sharing=Sharing(self.settings.allowed_origins, allow_null=self.settings.allow_null_origin),
         )
         self._gateway = Gateway(
             gateway,

@@ -1,5 +1,9 @@
 import importlib.util
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,3 +41,25 @@ def test_a_missing_model_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="reinstall faster-whisper"):
         vad_silero.find_model()
+
+
+WATCH = """
+import os
+from pathlib import Path
+
+from hotmic.audio.vad_silero import load_session
+
+load_session()
+links = [os.readlink(file) for file in Path("/proc/self/fd").iterdir() if file.exists()]
+print(*[link for link in links if "onnxruntime" in link and not link.endswith(".onnx")], sep="\\n")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_the_library_gathers_nothing_to_report_to_its_makers(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", WATCH], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+    assert list(tmp_path.rglob("*")) == []

@@ -3,6 +3,7 @@
 import functools
 import json
 import operator
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from event_support import EVENTS, events
 from hotmic.dialects.catalogue import EXCHANGES, SHARED, Raw
 from hotmic.dialects.dialect import Frame
-from hotmic.dialects.negotiate import DIALECTS
+from hotmic.dialects.negotiate import DIALECTS, GATEWAY_PATHS
 from hotmic.dialects.wish import Wish
 from wire_support import NOW, WIRE, frame_of
 
@@ -63,6 +64,12 @@ def test_an_event_is_told_as_the_catalogue_says(tmp_path: Path, dialect: str) ->
                 check(frame, EXCHANGES[dialect].sent)
                 told += 1
     assert told
+
+
+def test_the_table_of_the_document_has_every_path() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| `(/\S*)` \|", text, re.MULTILINE))
+    assert rows == {dialect: path for path, dialect in GATEWAY_PATHS.items()}
 
 
 def test_every_dialect_has_a_golden_conversation() -> None:

@@ -143,6 +143,14 @@ def test_words_of_an_open_utterance_wait_for_enough_sound_and_its_end_does_not()
     assert texts(talk.hear(final("one two"))) == ["two"]
 
 
+def test_utterances_that_come_together_are_put_together_as_their_script_writes_them() -> None:
+    for first, second, both in (("one", "two", "one two"), ("今日は", "晴れ", "今日は晴れ")):
+        talk = Talk()
+        talk.frame(SECOND, started(), ended(), started("s-2"), ended("s-2"))
+        assert talk.hear(final(first)) == []
+        assert texts(talk.hear(final(second, "s-2"))) == [both]
+
+
 def test_words_that_nobody_fetches_are_told_unasked() -> None:
     talk = Talk(chunk=1.0)
     talk.frame(SECOND, started())

@@ -237,6 +237,7 @@ def test_who_may_not_load_models_may_choose_the_one_that_serves(tmp_path: Path) 
         models = "".join(f"  - {{id: {m}, name: {m}, type: echo, languages: [en]}}\n" for m in ("echo", "z"))
         house = House(tmp_path, registry=f"default: echo\naliases: {{whisper-1: echo}}\nmodels:\n{models}")
         peer = FakePeer()
+        assert [house.control.meant(name) for name in ("whisper-1", "echo", "z")] == ["", "echo", "z"]
         connection = house.admit(peer, speaks=True, grant=Grant(name="app", scopes=("speak", "listen")))
         for number, model_id in enumerate(("whisper-1", "z")):
             peer.say({"type": "configure", "model": model_id, "request_id": number})

@@ -10,6 +10,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 
+class _RefusedError(Exception):
+    """The answer is an error; its sentence."""
+
+
 def ping(
     uri: Annotated[str, typer.Argument(help="WebSocket address of a daemon.")] = "ws://127.0.0.1:8765",
     token: Annotated[str | None, typer.Option(help="Bearer token.", envvar="HOTMIC_TOKEN")] = None,
@@ -26,6 +30,8 @@ def ping(
         _fail(f"{uri} does not answer within {timeout:g} s.")
     except InvalidStatus as error:
         _fail(f"{uri} refuses: HTTP {error.response.status_code}{_reason(error.response.body)}")
+    except _RefusedError as error:
+        _fail(f"{uri} refuses: {error}")
     except ConnectionClosed as error:
         why = f": {error.rcvd.reason}" if error.rcvd and error.rcvd.reason else ""
         _fail(f"{uri} closes the connection{why}.")
@@ -55,7 +61,7 @@ async def _pong(socket: ClientConnection) -> str | None:
             case {"type": "connected"} as message:
                 model = str(message.get("current_model") or "")
             case {"type": "error"} as message:
-                raise ValueError(str(message.get("message", "it refuses")).rstrip("."))
+                raise _RefusedError(str(message.get("message", "it gives no reason")))
 
 
 def _read(frame: str | bytes) -> Any:

@@ -30,8 +30,8 @@ from hotmic.errors import ConfigError
 from hotmic.values import Denoise, PolicyName, VadProfile
 
 PREFIX = "HOTMIC_"
-OTHER_VARIABLES = ("HOTMIC_OFFLINE", "HOTMIC_CONFIG")
-"""Environment variables that are no settings: no downloads at all; the file that ``--config`` names by default."""
+OTHER_VARIABLES = ("HOTMIC_OFFLINE", "HOTMIC_CONFIG", "HOTMIC_TOKEN")
+"""Environment variables that are no settings: no downloads; what ``--config`` and ``ping --token`` default to."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -158,6 +158,8 @@ class Settings(BaseSettings):
     """Most connections with one token."""
     max_streams_per_token: int = Field(default=1024, ge=1)
     """Most speaking sessions with one token."""
+    max_containers: int = Field(default=32, ge=1, le=4096)
+    """Most live recordings in containers, such as WebM, at a time; each is decoded by a process of its own."""
     max_file_mb: int = Field(default=25, ge=1, le=2048)
     """Largest file that can be sent over HTTP, in megabytes (2^20 bytes); it is held in memory until it is decoded."""
     max_file_s: float = Field(default=14_400, ge=1, le=604_800)
@@ -168,8 +170,6 @@ class Settings(BaseSettings):
     """Most files at a time from one address."""
     max_files_per_token: int = Field(default=4, ge=1, le=4096)
     """Most files at a time with one token."""
-    max_containers: int = Field(default=32, ge=1, le=4096)
-    """Most live recordings in containers, such as WebM, at a time; each is decoded by a process of its own."""
     max_messages_per_s: float = Field(default=500, ge=0)
     """Messages of one connection per second; more are held back. 0 is no limit."""
     max_commands_per_s: float = Field(default=20, ge=0)

@@ -106,19 +106,29 @@ class Control:
             UnknownModel: They name a model that is not in the registry.
             BadField: A language the model does not know.
         """
-        if options.model:
-            self.registry.get(options.model)
-        model_id = (chosen if options.model is None else options.model) or self._pool.current
+        wanted = self.meant(options.model) if options.model else options.model
+        model_id = (chosen if wanted is None else wanted) or self._pool.current
         if not options.language or model_id is None:
             return
         try:
             known = self._pool.capabilities(model_id).languages
         except ModelUnavailable:
-            spec = self.registry.get(model_id) if options.model else None  # another is just being replaced
+            spec = self.registry.get(model_id) if wanted else None  # another is just being replaced
             known = spec.languages if spec and "multilingual" not in spec.languages else ()
         if known and options.language not in known:
             shown = ", ".join(known[:8]) + (" …" if len(known) > 8 else "")
             raise BadField(f"'language': {model_id} does not know {options.language!r}; it knows {shown}.")
+
+    def meant(self, name: str) -> str:
+        """Return the id of the model that a name means; empty where it stands for whichever model serves.
+
+        Other names of the default do, such as ``whisper-1``: programs that can say no other name follow the operator.
+
+        Raises:
+            UnknownModel: It means nothing.
+        """
+        model_id = self.registry.get(name).id
+        return "" if name != model_id and model_id == self.registry.default else model_id
 
     def forget_channel(self, channel: str) -> None:
         """Drop the options of a channel nobody is in."""
@@ -231,9 +241,9 @@ class Control:
 
     def choose_model(self, session_id: str, command: c.Configure, asker: Asker, answer: e.Configured) -> None:
         """Give a session the model that a command names; the answer follows once it serves."""
-        model_id = command.options.model or ""
-        serving = self._pool.current or self.registry.default
-        if not model_id or self.registry.get(model_id).id != serving:
+        name = command.options.model
+        model_id = self.meant(name) if name else ""
+        if not name or model_id not in ("", self._pool.current or self.registry.default):
             self._require_control(asker)  # another would be loaded
         wishes = {session_id: self._runner.choices.wish(session_id)}
         self._spawn(self._choose(wishes, model_id, asker, answer), asker, command)
@@ -333,7 +343,7 @@ class Control:
             if not self._hub.has(channel) and not self._runner.in_channel(channel):
                 raise BadField(f"Nobody is in the channel '{channel}'.")
             if options.model:
-                options = msgspec.structs.replace(options, model=self.registry.get(options.model).id)
+                options = msgspec.structs.replace(options, model=self.meant(options.model))
             self._channel_options[channel] = merge(self.options_of(channel), options)
 
     def _require_control(self, asker: Asker, channel: str | None = None) -> None:

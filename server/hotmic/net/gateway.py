@@ -45,8 +45,8 @@ def build_gateway(
     ports: Callable[[], Mapping[str, int]],
     health: Health,
     reception: Reception,
-    rest: OpenAiRest,
     sharing: Sharing,
+    rest: OpenAiRest,
 ) -> FastAPI:
     """Return the HTTP application.
 
@@ -58,8 +58,8 @@ def build_gateway(
         ports: Returns the port of each listener by its name.
         health: Looks at the daemon.
         reception: Serves the paths that are WebSockets.
-        rest: Takes files.
         sharing: Which pages of other origins may read the answers.
+        rest: Takes files.
     """
     app = FastAPI(title="hotmic", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, routes=app.router.routes, access=access, sharing=sharing, metrics=metrics)

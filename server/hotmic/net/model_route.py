@@ -85,7 +85,13 @@ def add_models(app: FastAPI, control: Control, access: Access, *, is_draining: C
         finally:
             waiting.discard(caller)
 
-    @app.post("/v1/models/{model_id:path}/load", tags=["models"], summary="Load a model", openapi_extra=_BODY)
+    @app.post(
+        "/v1/models/{model_id:path}/load",
+        tags=["models"],
+        summary="Load a model",
+        responses=_ERRORS,
+        openapi_extra=_BODY,
+    )
     async def load(model_id: str, request: Request) -> JSONResponse:
         """Load a model and make it the one that serves; answers when it does, with `load_seconds`.
 
@@ -96,7 +102,7 @@ def add_models(app: FastAPI, control: Control, access: Access, *, is_draining: C
         wish = await _read(request)
         return _answer(await ask(c.LoadModel(model_id=model_id, mode=wish.mode), grant))
 
-    @app.post("/v1/models/{model_id:path}/unload", tags=["models"], summary="Unload a model")
+    @app.post("/v1/models/{model_id:path}/unload", tags=["models"], summary="Unload a model", responses=_ERRORS)
     async def unload(model_id: str, request: Request) -> JSONResponse:
         """End the worker of a model; answers when its memory is free. Needs the scope `control`."""
         grant = require(request, access, "control")
@@ -104,6 +110,9 @@ def add_models(app: FastAPI, control: Control, access: Access, *, is_draining: C
         return _answer(await ask(c.UnloadModel(model_id=model_id), grant), {ModelUnavailable.code: 409})
 
 
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    "default": {"description": "The message `error`; docs/operation.md says which status means what"}
+}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": False,

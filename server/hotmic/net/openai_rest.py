@@ -62,22 +62,22 @@ class OpenAiRest:
     def add_to(self, app: FastAPI) -> None:
         """Add the routes to an application."""
 
-        @app.post("/v1/audio/transcriptions", **_described("Transcribe a file"))
+        @app.post("/v1/audio/transcriptions", tags=["files"], summary="The text of a file")
         async def transcribe(request: Request) -> Response:
             """As OpenAI's libraries ask it; docs/protocol.md tells the fields. Needs the scopes `speak`, `listen`."""
             return await self._answer(request, "transcribe")
 
-        @app.post("/v1/audio/translations", **_described("Translate a file into English"))
+        @app.post("/v1/audio/translations", tags=["files"], summary="The text of a file in English")
         async def translate(request: Request) -> Response:
             """As a transcription, without `language`; for models that can translate."""
             return await self._answer(request, "translate")
 
-        @app.get("/v1/models", tags=["models"], summary="List ids and aliases")
+        @app.get("/v1/models", tags=["models"], summary="All models and their other names")
         async def models(request: Request) -> Response:
             """In the shape that OpenAI's libraries read."""
             return self._tell(request, lambda: {"object": "list", "data": [self._shown(n) for n in self._names()]})
 
-        @app.get("/v1/models/{name}", tags=["models"], summary="Look up an id or alias")
+        @app.get("/v1/models/{name}", tags=["models"], summary="One model")
         async def model(request: Request, name: str) -> Response:
             """As an entry of the list."""
 
@@ -216,15 +216,10 @@ class OpenAiRest:
         return options
 
     def _chosen(self, name: str) -> ModelSpec | None:
-        """Return the model that a name asks for; ``None`` where that is the one that serves.
-
-        Other names of the default, such as ``whisper-1``, stand for whichever serves.
-        """
+        """Return the model that a name asks for; ``None`` where that is the one that serves."""
         registry = self._services.control.registry
-        spec = registry.get(name)
-        if spec.id == (self._pool.current or registry.default):
-            return None
-        return None if name != spec.id and spec.id == registry.default else spec
+        model_id = self._services.control.meant(name)
+        return None if model_id in ("", self._pool.current or registry.default) else registry.get(model_id)
 
     async def _events(self, work: FileWork, first: _News) -> AsyncIterator[bytes]:
         text, news = "", first
