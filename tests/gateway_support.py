@@ -78,9 +78,6 @@ class Front:
                 problem=self._problem,
             ),
             reception=self.reception,
-            rest=OpenAiRest(
-                house.services, house.pool, limits=ContainerLimits(), files=Quota("files", per_address=4, per_token=4)
-            ),
             sharing=Sharing(origins, allow_null=allow_null),
             rest=OpenAiRest(
                 house.services, house.pool, limits=ContainerLimits(), files=Quota("files", per_address=4, per_token=4)

@@ -62,12 +62,12 @@ class OpenAiRest:
     def add_to(self, app: FastAPI) -> None:
         """Add the routes to an application."""
 
-        @app.post("/v1/audio/transcriptions", tags=["files"], summary="The text of a file")
+        @app.post("/v1/audio/transcriptions", **_described("The text of a file"))
         async def transcribe(request: Request) -> Response:
             """As OpenAI's libraries ask it; docs/protocol.md tells the fields. Needs the scopes `speak`, `listen`."""
             return await self._answer(request, "transcribe")
 
-        @app.post("/v1/audio/translations", tags=["files"], summary="The text of a file in English")
+        @app.post("/v1/audio/translations", **_described("The text of a file in English"))
         async def translate(request: Request) -> Response:
             """As a transcription, without `language`; for models that can translate."""
             return await self._answer(request, "translate")
