@@ -1,4 +1,4 @@
-"""All protocols at once on one daemon with the bundled model: right words for each, and nothing left over."""
+"""All protocols and files posted at once, with the bundled model: right words for each, and nothing left over."""
 
 import asyncio
 import contextlib
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import numpy as np
 import pytest
 from websockets.asyncio.client import connect
@@ -73,6 +74,14 @@ def is_told(tongue: Tongue, name: str) -> bool:
     return tongue.is_over if tongue.ends else len(tongue.text.split()) >= len(TEXTS[name].split())
 
 
+async def post(client: httpx.AsyncClient, name: str) -> tuple[str, str]:
+    """Post a clip as a file; return what was said and what was understood."""
+    file = {"file": (f"{name}.wav", (CLIPS / f"{name}.wav").read_bytes())}
+    answer = await client.post("/v1/audio/transcriptions", files=file, data={"model": "whisper-1"})
+    assert answer.status_code == 200, answer.text
+    return TEXTS[name], answer.json()["text"]
+
+
 async def listen(daemon: RunningDaemon, channel: str) -> str:
     """Return what a control client hears of somebody who speaks."""
     async with calling(f"{daemon.control}?channel={channel}") as control:
@@ -97,9 +106,12 @@ async def come_and_go(daemon: RunningDaemon, names: Sequence[str], turn: int) ->
         name = names[(number + 7 * turn) % len(names)]
         who.append(f"round {turn}, {tongue.name}, {name}")
         work.append(say(daemon, tongue, name))
-    listening = [asyncio.create_task(listen(daemon, f"audio-{kind}")) for kind in range(EACH)]
-    told = await asyncio.gather(*work)
-    heard = await asyncio.gather(*listening)
+    listening = [listen(daemon, f"audio-{kind}") for kind in range(EACH)]
+    async with httpx.AsyncClient(base_url=daemon.http, timeout=HANG) as client:
+        for number in range(EACH):
+            who.append(f"round {turn}, file {number}")
+            work.append(post(client, names[(number + 5 * turn) % len(names)]))
+        told, heard = await asyncio.gather(asyncio.gather(*work), asyncio.gather(*listening))
     wrong = [f"{place}: {text!r}" for place, (said, text) in zip(who, told, strict=True) if text != said]
     audio = [text for place, (_, text) in zip(who, told, strict=True) if "audio-" in place]
     return wrong + [
@@ -137,7 +149,7 @@ def test_all_at_once(tmp_path: Path, figures: Figures, size: Size) -> None:
         run(main(daemon))
         assert daemon.stop() == 0
         assert "Traceback" not in daemon.log.read_text()
-    figures.note(rounds=size.rounds, utterances=size.rounds * EACH * len(TONGUES), dialects=len(TONGUES) + 1)
+    figures.note(rounds=size.rounds, utterances=size.rounds * EACH * (len(TONGUES) + 1), interfaces=len(TONGUES) + 2)
 
 
 def test_every_protocol_is_among_them() -> None:
