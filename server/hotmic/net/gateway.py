@@ -100,7 +100,7 @@ class Gateway:
     Args:
         app: What it serves.
         max_message: Largest WebSocket frame in bytes.
-        may_compress: Whether the WebSocket at a path may be compressed.
+        may_compress: Whether the WebSocket at a path and query may be compressed.
         tls: What the port encrypts with; ``None`` for plain sockets.
     """
 
