@@ -179,7 +179,7 @@ def test_no_label_grows_under_hostile_input(daemon: RunningDaemon) -> None:
 
     allowed = {
         "dialect": set(DIALECTS),
-        "kind": {"final", "partial"},
+        "kind": {"final", "partial", "file"},
         "model": set(MODELS),
         "state": set(STATES),
         "code": set(codes()),
