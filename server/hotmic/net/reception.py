@@ -95,7 +95,7 @@ class Reception:
             refused = {"outcome": error.code, "reason": error.message}
             audit("connect", who="", address=address, listener=self.name, **refused)
             raise
-        who = grant.name if grant is not None and self._services.access.needs_token else ""
+        who = self._services.access.token_of(grant) or ""
         audit("connect", who=who, address=address, outcome="ok", listener=self.name, dialect=dialect)
         return Admission(dialect=dialect, wish=wish, grant=grant, protocol=protocol_of(offered), address=address)
 
