@@ -61,6 +61,19 @@ def test_what_is_wrong_with_the_source_is_told() -> None:
     run(main())
 
 
+def test_a_mistake_of_ours_in_the_source_ends_the_file_too() -> None:
+    async def main() -> None:
+        runner, _ = build(EchoPool())
+        transcription = start(runner, talk(1, error=RuntimeError("A bug.")))
+        async with asyncio.timeout(60):
+            with pytest.raises(RuntimeError, match="A bug"):
+                await numbers(transcription)
+        await transcription.close()
+        assert runner.session_count == 0
+
+    run(main())
+
+
 def test_a_stretch_that_fails_fails_the_file() -> None:
     async def main() -> None:
         pool = EchoPool()

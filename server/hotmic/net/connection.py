@@ -93,7 +93,7 @@ class Connection:
     @property
     def token(self) -> str | None:
         """Name of its token; ``None`` while there is none, or where everybody is anonymous."""
-        return self.grant.name if self.grant is not None and self._services.access.needs_token else None
+        return self._services.access.token_of(self.grant)
 
     @property
     def tenant(self) -> str:

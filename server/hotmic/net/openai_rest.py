@@ -25,6 +25,7 @@ from hotmic.net.control import merge
 from hotmic.net.file_work import FileWork
 from hotmic.net.grant import Grant
 from hotmic.net.limit import Quota
+from hotmic.net.reply import address_of
 from hotmic.net.security import Credentials
 from hotmic.net.services import Services
 from hotmic.values import Pool, Task
@@ -111,18 +112,19 @@ class OpenAiRest:
             self._grant(request)
             return JSONResponse(find())
         except HotmicError as error:
+            audit("request", who="", address=address_of(request), outcome=error.code, reason=error.message)
             return self._refusal(error)
 
     # files
 
     async def _answer(self, request: Request, task: Task) -> Response:
-        address = request.client.host if request.client else "local"
-        grant = Grant()
+        address = address_of(request)
+        grant: Grant | None = None
         try:
             grant = self._grant(request)
             grant.require("speak")
             grant.require("listen")
-            token = grant.name if self._services.access.needs_token else None
+            token = self._services.access.token_of(grant)
             leave = self._files.enter(most=grant.streams, address=address, token=token)
         except HotmicError as error:
             await _discard(request)
@@ -248,8 +250,8 @@ class OpenAiRest:
         finally:
             leave()
 
-    def _refuse(self, error: HotmicError, grant: Grant, address: str) -> Response:
-        who = grant.name if self._services.access.needs_token and grant.token_id else ""
+    def _refuse(self, error: HotmicError, grant: Grant | None, address: str) -> Response:
+        who = self._services.access.token_of(grant) or ""
         audit("transcribe_file", who=who, address=address, outcome=error.code, reason=error.message)
         return self._refusal(error)
 

@@ -217,6 +217,10 @@ class Access:
         self.check_grant(grant)
         return grant
 
+    def token_of(self, grant: Grant | None) -> str | None:
+        """Return the name of the token behind a grant; ``None`` where there is none, or everybody is anonymous."""
+        return grant.name if grant is not None and self.needs_token else None
+
     def check_grant(self, grant: Grant) -> None:
         """Pass as long as the token that a grant comes from is in force.
 
