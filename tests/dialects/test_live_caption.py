@@ -143,6 +143,17 @@ def test_words_of_an_open_utterance_wait_for_enough_sound_and_its_end_does_not()
     assert texts(talk.hear(final("one two"))) == ["two"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "both"), [("one two", "three four", "one two three four"), ("สวัสดี", "ครับ", "สวัสดีครับ")]
+)
+def test_utterances_that_share_an_answer_stand_apart_as_their_script_writes_it(
+    first: str, second: str, both: str
+) -> None:
+    talk = Talk()
+    assert talk.hear(started(), ended(), final(first), started("s-2"), ended("s-2"), final(second, "s-2")) == []
+    assert texts(talk.frame(SECOND)) == [both]
+
+
 def test_words_that_nobody_fetches_are_told_unasked() -> None:
     talk = Talk(chunk=1.0)
     talk.frame(SECOND, started())

@@ -16,6 +16,7 @@ from hotmic.dialects import message as m
 from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.dual import Codec, Json, dump, encode
 from hotmic.dialects.said import Said
+from hotmic.policies.joining import gap
 from hotmic.values import SAMPLE_RATE, Task
 
 READY = "WebSocket transcription server ready"
@@ -182,7 +183,7 @@ class LiveCaptionDialect(Dialect):
         return self._is_opening or (bool(self._ended) and not self._is_speaking)
 
     def _hear(self, piece: str, seconds: float) -> None:
-        self._text += piece if self._text else piece.lstrip()
+        self._text += gap(self._text, piece) + piece
         self._processing += seconds if piece else 0.0
 
     def _encode_error(self, event: e.ErrorRaised, timestamp: str) -> Sequence[Frame]:
