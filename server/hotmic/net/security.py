@@ -148,8 +148,8 @@ class Access:
         if exposed and not tokens and not allow_anonymous:
             raise ConfigError(
                 f"Refusing to serve beyond this machine (host '{host}', allowed_hosts, _origins or trusted_proxies) "
-                "without tokens: set 'tokens: FILE', or write 'auth: none' if everybody on that network may listen and "
-                "speak."
+                "without tokens: name their file ('tokens: FILE', --tokens FILE), or write 'auth: none' (--auth none) "
+                "if everybody on that network may listen and speak."
             )
         self.addresses = Addresses(allowed=allowed_addresses, trusted=trusted_proxies)
         self._host = host
