@@ -173,11 +173,11 @@ class Connection:
         finally:
             self._is_over = True
             self._patience.close()
-            await self._containers.close()
             services.hub.leave(self)
             for task in tasks:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            await self._containers.close()  # now that nothing begins another
             said_goodbye = any(isinstance(o, PeerGoneError) and o.said_goodbye for o in outcomes)
             is_over = said_goodbye and not self._dialect.keeps_session
             self._speaker.leave(is_over=is_over or self._is_shown_out)

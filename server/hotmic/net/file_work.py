@@ -114,6 +114,7 @@ class FileWork:
             transcription = Transcription(runner, self._samples(), options, channel=channel, tenant=tenant)
             try:
                 async for final in transcription:
+                    self._services.access.check_grant(self._grant)
                     self.seconds = transcription.seconds
                     self._heard.put_nowait(final)
                 self.seconds = transcription.seconds
