@@ -1,7 +1,10 @@
-"""What a token says of a file: how much audio, and for how long."""
+"""What a token says of a file: how much audio, and for how long; what is told meanwhile."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ import virtual_time
 from hotmic.commands import SessionOptions
 from hotmic.engines import echo
 from hotmic.errors import QuotaReached, TokenRevoked
+from hotmic.events import FinalTranscribed
+from hotmic.net import file_work
 from hotmic.net.container import ContainerLimits
 from hotmic.net.file_work import FileWork
 from hotmic.net.grant import Grant
@@ -75,3 +80,40 @@ def test_who_lost_the_token_hears_no_more_of_a_file(tmp_path: Path, monkeypatch:
         assert house.runner.session_count == 0
 
     virtual_time.run(main())
+
+
+class Quiet:
+    """A transcription of audio in which nobody speaks."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.began, self.ends = asyncio.Event(), asyncio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[FinalTranscribed]:
+        self.began.set()
+        await self.ends.wait()
+        return
+        yield
+
+    async def close(self) -> None:
+        self.ends.set()
+
+
+def test_how_far_it_is_does_not_wait_for_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        quiet = Quiet()
+        monkeypatch.setattr(file_work, "Transcription", lambda *_, **__: quiet)
+        services: Any = SimpleNamespace(runner=None)
+        pool: Any = SimpleNamespace(current="demo-en")
+        work = file_work.FileWork(services, pool, ContainerLimits(), grant=None)  # type: ignore[arg-type]
+        assert work.seconds == 0.0
+        work.start(SessionOptions(), tenant="t")
+        await quiet.began.wait()
+        quiet.seconds = 12.5
+        assert work.seconds == 12.5
+        quiet.ends.set()
+        assert await work.next_final() is None
+        assert work.seconds == 12.5
+        await work.close()
+
+    asyncio.run(main())
