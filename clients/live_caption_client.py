@@ -64,7 +64,7 @@ async def run(options: argparse.Namespace) -> int:
         failed = False
         async for message in heard:
             failed = failed or message["type"] == "error"
-            show(message, as_json=options.json)
+            show(message, as_json=options.json, waits=not options.file)
         return FAILED if failed else OK
 
 
@@ -165,12 +165,14 @@ def tone() -> Iterator[tuple[bytes, float]]:
         yield struct.pack(f"<{len(samples)}h", *samples), PIECE_S
 
 
-def show(message: Message, *, as_json: bool) -> None:
-    """Print one message."""
+def show(message: Message, *, as_json: bool, waits: bool) -> None:
+    """Print one message; ``waits`` tells the answers too that carry no text."""
     if as_json:
         print(json.dumps(message, ensure_ascii=False), flush=True)
     elif message["type"] == "transcription":
         print(message["text"], flush=True)
+    elif message["type"] == "buffering" and waits:
+        print(f"buffering, {message['buffered']:.1f} of {message['needed']:.1f} s", flush=True)
     elif message["type"] == "error":
         print(f"error: {message['message']}", file=sys.stderr, flush=True)
 
@@ -184,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{options.file}: there is no such file", file=sys.stderr)
         return USAGE
     except (OSError, WebSocketException, TimeoutError) as error:
-        print(f"{options.uri}: {error or 'no answer'}", file=sys.stderr)
+        print(f"{options.uri}: {str(error) or 'no answer'}", file=sys.stderr)
         return FAILED
     except (ValueError, TypeError, KeyError, AttributeError):
         print(f"{options.uri}: what it says is no live caption protocol", file=sys.stderr)

@@ -32,6 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
         if signal.getsignal(number) is signal.SIG_IGN:  # a run in the background inherits it, and hands it on
             signal.signal(number, signal.default_int_handler)
     os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # what the hub's library asks of its own accord stays here, too
+    if not _is_helper(config):  # those were begun under the watch, and write into the log of who began them
+        _begin_watch()
+
+
+def _begin_watch() -> None:
     descriptor, path = tempfile.mkstemp(prefix="outbound-", suffix=".log")
     os.close(descriptor)
     os.environ["OUTBOUND_LOG"] = path
@@ -43,8 +48,15 @@ def pytest_configure(config: pytest.Config) -> None:
     assert path == sitecustomize.LOG
 
 
+def _is_helper(config: pytest.Config) -> bool:
+    """Return whether this is one of several processes of pytest-xdist."""
+    return hasattr(config, "workerinput")
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run if anything tried to leave the machine."""
+    if _is_helper(session.config):
+        return
     attempts = Path(os.environ["OUTBOUND_LOG"]).read_text().splitlines()
     if attempts:
         print(f"\n{len(attempts)} outbound connections were tried:", *attempts[:20], sep="\n")

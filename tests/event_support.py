@@ -50,7 +50,7 @@ def events(kind: type[Event], folder: Path) -> Iterator[Event]:
             ModelStatus(model_id="b", state="failed"),
         ]
         house.pool.status = lambda: models  # type: ignore[method-assign]
-        house.runner.warnings["slow"] = "Slow."
+        house.runner.notices.keep("slow", "Slow.")
         own = {"status": house.control.status()}
     elif kind is e.Configured:
         own = {"options": {}}

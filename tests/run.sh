@@ -28,4 +28,5 @@ npm ci --silent --no-audit --no-fund --prefix tests/integration/node
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-.venv/bin/python -m pytest -q "$@"
+# Most of the time is waiting for processes and for sound in real time: several files at once.
+.venv/bin/python -m pytest -q -n 3 --dist loadfile "$@"

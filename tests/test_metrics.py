@@ -32,6 +32,16 @@ def test_a_batch_is_counted_by_what_it_waited_took_and_held() -> None:
     assert value("hotmic_suppressed_total", {"guard": "loop"}) == 1
 
 
+def test_files_wait_in_a_lane_of_their_own() -> None:
+    metrics = Metrics()
+    read = msgspec.structs.replace(job(), is_from_file=True)
+    metrics.receive_batch([read], [DecodeResult(job_id="j", decode_s=0.5)], started=3600.0, done=3601.0)
+    value = metrics.registry.get_sample_value
+    assert value("hotmic_queue_wait_seconds_sum", {"kind": "file"}) == 3600
+    assert value("hotmic_inference_seconds_sum", {"kind": "file"}) == 0.5
+    assert value("hotmic_queue_wait_seconds_count", {"kind": "final"}) is None
+
+
 def test_a_batch_that_failed_says_nothing_about_inference() -> None:
     metrics = Metrics()
     metrics.receive_batch([job()], [DecodeResult(job_id="j", error_code="engine_failed")], started=0.0, done=1.0)

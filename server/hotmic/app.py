@@ -77,7 +77,7 @@ class Daemon:
         self.metrics.registry.register(self.roster)
         self.hub = Hub(History(keep=settings.history_s, first_id=round(time.time() * 1000)))
         self.pool = build_pool(settings, registry, on_change=self._receive_pool_change)
-        tapes = build_tapes(settings, on_failure=lambda message: self.runner.warn("record", message))
+        tapes = build_tapes(settings, on_failure=lambda message: self.runner.notices.show("record", message))
         self.runner = build_runner(settings, self.pool, self.hub, self.metrics, tapes=tapes)
         self.control = Control(
             pool=self.pool,
@@ -186,7 +186,7 @@ class Daemon:
             message = (
                 f"At most {limit} files may be open, enough for about {free} connections (ulimit -n, LimitNOFILE)."
             )
-            self.runner.warn("few_files", message)
+            self.runner.notices.show("few_files", message)
 
     def describe(self) -> str:
         """Return how the daemon is, as a line for a service manager."""
@@ -283,14 +283,16 @@ class Daemon:
         self.runner.receive_pool_change()
         self.control.announce_exits()
         if all(model.state not in ("failed", "unavailable") for model in self.pool.status()):
-            self.runner.warnings.pop("model_failed", None)
+            self.runner.notices.show("model_failed", "")
         for model in self.pool.status():
             if model.model_id == self.pool.current and model.device == "cpu" and self.settings.device == "auto":
-                if "cpu" not in self.runner.warnings:
-                    self.runner.warn("cpu", f"Using CPU (consider GPU for better performance). {model.reason}".strip())
+                if "cpu" not in self.runner.notices.shown:
+                    self.runner.notices.show(
+                        "cpu", f"Using CPU (consider GPU for better performance). {model.reason}".strip()
+                    )
             elif model.state in ("failed", "unavailable"):
                 what = "could not be loaded" if model.state == "failed" else "keeps crashing and is given up"
-                self.runner.warn("model_failed", f"The model '{model.model_id}' {what}: {model.reason}")
+                self.runner.notices.show("model_failed", f"The model '{model.model_id}' {what}: {model.reason}")
 
     def _look_at_certificate(self) -> None:
         if self._certificate is None:
@@ -301,20 +303,14 @@ class Daemon:
         except ConfigError as error:
             log.error("The TLS certificate was edited and cannot be used; the old one stays.", reason=error.message)
         problem = "The TLS certificate was edited and cannot be used; the old one stays. The log says why."
-        self._show("tls", problem if self._certificate.problem else "")
-
-    def _show(self, code: str, problem: str) -> None:
-        if problem:
-            self.runner.warn(code, problem)
-        else:
-            self.runner.warnings.pop(code, None)
+        self.runner.notices.show("tls", problem if self._certificate.problem else "")
 
     async def _watch_registry(self) -> None:
         while True:
             await asyncio.sleep(REGISTRY_POLL)
-            self._show("log", LogStream.problem)
+            self.runner.notices.show("log", LogStream.problem)
             await self._token_watch.look()
-            self._show("tokens", self._token_watch.problem)
+            self.runner.notices.show("tokens", self._token_watch.problem)
             self._look_at_certificate()
             change = await asyncio.to_thread(self._registry_file.changed)
             match change:

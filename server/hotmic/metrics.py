@@ -63,7 +63,7 @@ class Metrics:
         self, jobs: Sequence[DecodeJob], results: Sequence[DecodeResult], *, started: float, done: float
     ) -> None:
         """Count a batch that came back, with or without text."""
-        kind = jobs[0].kind
+        kind = "file" if jobs[0].is_from_file else jobs[0].kind
         self.batch_seconds.labels(kind).observe(done - started)
         self.batch_rows.observe(len(jobs))
         for job in jobs:

@@ -11,7 +11,15 @@ def test_targets() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["channel=a/b", "session=", "session=a b", "sample_rate=3999", "sample_rate=１６０００"]
+    "query",
+    [
+        "channel=a/b",
+        "session=",
+        "session=a b",
+        "sample_rate=3999",
+        "sample_rate=１６０００",
+        "sample_rate=" + "9" * 5000,
+    ],
 )
 def test_bad_targets_name_the_parameter(query: str) -> None:
     name = query.partition("=")[0]
@@ -28,3 +36,8 @@ def test_a_token_in_the_url_is_there_once_or_not_at_all() -> None:
     assert parse_target("/").token is None
     with pytest.raises(BadField):
         parse_target("/?token=a&token=a")
+
+
+def test_a_target_that_is_no_url_is_refused() -> None:
+    with pytest.raises(BadField):
+        parse_target("//[x")

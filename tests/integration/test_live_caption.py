@@ -239,18 +239,22 @@ def test_bad_containers_have_an_error_each_and_leave_no_process(daemon: RunningD
     bad = bad_recordings()
     assert len(bad) >= 30
 
-    async def main() -> None:
+    async def speak(names: list[str]) -> None:
         async with calling(daemon.control) as caller:
             await caller.hear("connected")
-            for name, frame in bad.items():
+            for name in names:
                 heard = []
-                for piece in [*pieces(frame, 20_000), *pieces(wav(clip("timer")), 32_000)]:
+                for piece in [*pieces(bad[name], 20_000), *pieces(wav(clip("timer")), 32_000)]:
                     await caller.socket.send(piece)
                     heard.append(await next_of(caller))
                 while len(text_of(heard)) < len(TEXTS["timer"]):
                     heard.append(await next_of(caller))  # an error that came of its own was read in place of an answer
                 codes = {message["code"] for message in heard if message["type"] == "error"}
                 assert (codes, text_of(heard)) == ({"bad_audio"}, TEXTS["timer"]), name
+
+    async def main() -> None:
+        # Most of the time is waiting for decoders that say nothing.
+        await asyncio.gather(*(speak(list(bad)[first::8]) for first in range(8)))
 
     asyncio.run(main())
     wait_for_children(daemon, 1)

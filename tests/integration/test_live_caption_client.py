@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+import live_caption_client
 from container_support import record
 from running import CLIPS, RunningDaemon, running_daemon
 from wav_support import read_clip
@@ -58,6 +59,9 @@ def test_made_up_sound_is_answered(daemon: RunningDaemon) -> None:
     done = run(str(CLIENT), "--simulate", "--json", "--uri", daemon.control)
     kinds = [json.loads(line)["type"] for line in done.stdout.splitlines()]
     assert (done.returncode, kinds) == (0, ["buffering"] * 6), done.stderr
+    assert run(str(CLIENT), "--simulate", "--uri", daemon.control).stdout.splitlines() == [
+        f"buffering, {seconds} of 2.0 s" for seconds in (0.5, 1.0, 1.5, 2.0, 2.0, 2.0)
+    ]
 
 
 def test_the_client_pings(daemon: RunningDaemon) -> None:
@@ -76,12 +80,14 @@ def test_what_goes_wrong_is_said_in_a_sentence(daemon: RunningDaemon, tmp_path: 
         (1, ("-m", "hotmic", "ping", nobody)),
         (1, ("-m", "hotmic", "ping", "nonsense")),
         (1, ("-m", "hotmic", "ping", f"{daemon.control}/nowhere")),
+        (1, ("-m", "hotmic", "ping", daemon.http.replace("http", "ws", 1))),
     )
     for code, command in cases:
         done = run(*command)
         assert done.returncode == code, (command, done.stderr)
         assert done.stderr.strip(), command
         assert "Traceback" not in done.stderr, command
+        assert not re.search(r"\.\.$|: $", done.stderr.rstrip("\n")), (command, done.stderr)
 
 
 def test_hotmic_ping(daemon: RunningDaemon) -> None:
@@ -134,3 +140,11 @@ def test_hotmic_ping_of_somebody_else() -> None:
             assert (done.returncode, "no live caption protocol" in done.stderr) == (1, True), done.stderr
 
     asyncio.run(main())
+
+
+def test_the_client_says_that_nobody_answers(
+    daemon: RunningDaemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(live_caption_client, "ANSWER_S", 0.1)
+    assert live_caption_client.main(["--ping", "--uri", daemon.audio]) == 1
+    assert capsys.readouterr().err == f"{daemon.audio}: no answer\n"

@@ -4,8 +4,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import virtual_time
+from hotmic.commands import AppendContainer
 from hotmic.dialects.control_or_caption import ControlOrCaptionDialect
+from hotmic.dialects.dialect import Frame
 from hotmic.dialects.live_caption import LiveCaptionDialect
 from hotmic.engines import echo
 from hotmic.net.connection import Connection
@@ -142,3 +146,36 @@ def test_a_speaker_without_room_is_answered(tmp_path: Path) -> None:
         assert peer.closed[0] == 1013
 
     virtual_time.run(main())
+
+
+def test_a_connection_that_ends_begins_no_container_behind_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    class SlowFeed:
+        def __init__(self, **_: object) -> None:
+            pass
+
+        async def receive(self, command: AppendContainer) -> None:
+            done.append("received")
+
+        async def close(self) -> None:
+            await asyncio.sleep(1)
+            done.append("closed")
+
+    class BrokenPeer(FakePeer):
+        async def send(self, frame: Frame) -> None:
+            raise RuntimeError("a bug")
+
+    async def main() -> None:
+        monkeypatch.setattr("hotmic.net.connection.ContainerFeed", SlowFeed)
+        peer = BrokenPeer()
+        connection = Connection(peer, LiveCaptionDialect(), House(tmp_path).services, grant=ANYBODY)
+        task = asyncio.create_task(connection.run())
+        await asyncio.sleep(0.5)
+        peer.say(b"\x1a\x45\xdf\xa3" + bytes(100))
+        await task
+
+    virtual_time.run(main())
+    assert done == ["closed"]

@@ -2,6 +2,7 @@ import json
 from typing import Any
 
 import pytest
+import structlog
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -39,6 +40,16 @@ def test_a_secret_opens_a_connection_with_its_configuration() -> None:
     assert json.loads(grant.session_config) == session
     with pytest.raises(NotAuthorized):
         access.grant_token(made["value"])
+
+
+def test_the_log_tells_who_made_one_and_never_which() -> None:
+    _, client = door()
+    with structlog.testing.capture_logs() as lines:
+        made = client.post(PATH, headers=BEARER).json()["value"]
+        client.post(PATH, headers={"Authorization": "Bearer wrong"})
+    told = [(line["action"], line["who"], line["outcome"]) for line in lines if line["event"] == "audit"]
+    assert told == [("create_client_secret", "alice", "ok"), ("create_client_secret", "", "not_authorized")]
+    assert made not in str(lines)
 
 
 def test_nothing_need_be_asked_for() -> None:

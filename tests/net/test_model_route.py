@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 
 from gateway_support import Front
 from hotmic.errors import DownloadFailed, EngineFailed, HotmicError, ModelUnavailable, Superseded
@@ -210,6 +211,29 @@ def test_only_a_controller_may(tmp_path: Path, token: str, status: int) -> None:
             assert (await front.ask("/v1/models/nothing/load", "POST", **headers)).status_code == status
 
     asyncio.run(main())
+
+
+def test_the_log_tells_who_asked(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("ears:listens-and-speaks:listen,speak\nboss:controls-everything:control\n")
+
+    async def main() -> list[tuple[str, str, str, str]]:
+        front = Front(tmp_path, tokens=Tokens.load(tmp_path / "tokens"))
+        Loader(front)
+        with structlog.testing.capture_logs() as lines:
+            for token in ("controls-everything", "listens-and-speaks", "wrong-wrong-wrong-wrong"):
+                await front.ask(LOAD, "POST", Authorization=f"Bearer {token}")
+            await front.ask("/v1/models/nothing/unload", "POST", Authorization="Bearer controls-everything")
+            await front.ask("/health", Origin="https://evil.example")
+        audits = [line for line in lines if line["event"] == "audit"]
+        return [(line["action"], line["who"], line["address"], line["outcome"]) for line in audits]
+
+    assert asyncio.run(main()) == [
+        ("load_model", "boss", "127.0.0.1", "accepted"),
+        ("request", "", "127.0.0.1", "not_authorized"),
+        ("request", "", "127.0.0.1", "not_authorized"),
+        ("unload_model", "boss", "127.0.0.1", "unknown_model"),
+        ("request", "", "127.0.0.1", "not_authorized"),
+    ]
 
 
 def test_only_so_many_wait_and_none_waits_for_ever(tmp_path: Path) -> None:

@@ -285,9 +285,9 @@ def test_no_speech_is_in_the_status_until_somebody_speaks() -> None:
         session = runner.open_session("c", SessionOptions(), owner=Owner(hear=lambda _: None))
         for _ in range(12):
             runner.receive_audio(session, bytes(32_000), encoding="pcm16", sample_rate=None)
-        assert list(runner.warnings) == ["no_speech"]
+        assert list(runner.notices.shown) == ["no_speech"]
         await talk(runner, session, 0, 5)
-        assert not runner.warnings
+        assert not runner.notices.shown
 
     virtual_time.run(main())
 
@@ -299,7 +299,7 @@ def test_slow_processing_is_warned_about_once() -> None:
         hub.join(ear)
         session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
         await talk(runner, session, 0, 100)
-        assert list(runner.warnings) == ["slow"]
+        assert list(runner.notices.shown) == ["slow"]
 
     virtual_time.run(main())
 

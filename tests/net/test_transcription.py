@@ -7,6 +7,7 @@ import pytest
 from hotmic.commands import SessionOptions
 from hotmic.engines import echo
 from hotmic.errors import BadAudio, EngineFailed, ShuttingDown
+from hotmic.metrics import Metrics
 from hotmic.net.runner import Runner
 from hotmic.net.transcription import Transcription
 from hotmic.values import Samples
@@ -34,13 +35,16 @@ async def numbers(transcription: Transcription) -> list[int]:
 
 def test_all_of_a_file_is_heard_and_nothing_stays() -> None:
     async def main() -> None:
-        runner, hub = build(EchoPool())
+        metrics = Metrics()
+        runner, hub = build(EchoPool(), metrics)
         transcription = start(runner, talk(20))
         assert await numbers(transcription) == list(range(20 * NUMBERS))
         assert transcription.seconds == pytest.approx(20 * 6.0)
         await transcription.close()
         assert runner.session_count == 0
         assert hub.newest_id == 0, "nothing was told to anybody else"
+        assert metrics.registry.get_sample_value("hotmic_queue_wait_seconds_count", {"kind": "file"}) == 20
+        assert metrics.registry.get_sample_value("hotmic_queue_wait_seconds_count", {"kind": "final"}) is None
 
     run(main())
 
@@ -51,6 +55,19 @@ def test_what_is_wrong_with_the_source_is_told() -> None:
         transcription = start(runner, talk(1, error=BadAudio("It broke off.")))
         with pytest.raises(BadAudio, match="broke off"):
             await numbers(transcription)
+        await transcription.close()
+        assert runner.session_count == 0
+
+    run(main())
+
+
+def test_a_mistake_of_ours_in_the_source_ends_the_file_too() -> None:
+    async def main() -> None:
+        runner, _ = build(EchoPool())
+        transcription = start(runner, talk(1, error=RuntimeError("A bug.")))
+        async with asyncio.timeout(60):
+            with pytest.raises(RuntimeError, match="A bug"):
+                await numbers(transcription)
         await transcription.close()
         assert runner.session_count == 0
 

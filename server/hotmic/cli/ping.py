@@ -33,7 +33,7 @@ def ping(
     except _RefusedError as error:
         _fail(f"{uri} refuses: {error}")
     except ConnectionClosed as error:
-        why = f": {error.rcvd.reason}" if error.rcvd and error.rcvd.reason else ""
+        why = f": {error.rcvd.reason.rstrip('.')}" if error.rcvd and error.rcvd.reason else ""
         _fail(f"{uri} closes the connection{why}.")
     except (OSError, WebSocketException) as error:
         _fail(f"{uri} cannot be reached: {error}.")

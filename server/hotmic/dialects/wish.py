@@ -7,6 +7,7 @@ from hotmic.errors import BadField
 from hotmic.values import Value
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NUMBER = re.compile(r"[0-9]{1,6}")
 _NAMES = ("channel", "session", "client_id", "model")
 
 
@@ -31,9 +32,12 @@ def parse_target(target: str) -> Wish:
     """Parse the path and query of a handshake.
 
     Raises:
-        BadField: An unusable query parameter.
+        BadField: No target, or an unusable query parameter.
     """
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError as error:
+        raise BadField("The path of the request is malformed.") from error
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     for key in _NAMES:
         if key in query and not NAME.fullmatch(query[key]):
@@ -42,7 +46,7 @@ def parse_target(target: str) -> Wish:
     if len(tokens) > 1:
         raise BadField("'token' stands in the URL more than once.")
     rate = query.get("sample_rate")
-    if rate is not None and not (rate.isascii() and rate.isdigit() and 4_000 <= int(rate) <= 192_000):
+    if rate is not None and not (_NUMBER.fullmatch(rate) and 4_000 <= int(rate) <= 192_000):
         raise BadField("'sample_rate' must be between 4000 and 192000.")
     return Wish(
         path=parts.path,

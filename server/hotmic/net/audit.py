@@ -19,7 +19,8 @@ def audit(action: str, *, who: str, address: str, outcome: str, **more: object) 
     """Write an audit line.
 
     Args:
-        action: ``connect``, ``authenticate``, ``request``, or the name of a command.
+        action: ``connect``, ``authenticate``, ``request``, ``transcribe_file``, ``create_client_secret``, or the name
+            of a command.
         who: Name of the token, never the token; empty where there was none.
         address: The client's.
         outcome: ``ok``, ``accepted`` where the end is told elsewhere, or the code of the error.

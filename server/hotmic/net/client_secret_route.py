@@ -8,6 +8,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from hotmic.errors import BadField, HotmicError, InvalidJson, NotAuthorized, RateLimited, TooLarge
+from hotmic.net.audit import audit
+from hotmic.net.reply import MissingToken, address_of, read_body
 from hotmic.net.security import Access, Credentials
 
 PATH = "/v1/realtime/client_secrets"
@@ -35,28 +37,23 @@ def add_client_secrets(app: FastAPI, access: Access) -> None:
     @app.post(PATH, tags=["realtime"], summary="Make a client secret")
     async def create(request: Request) -> JSONResponse:
         """Return a secret that lets one connection in, once, such as that of a page that must not know a token."""
+        about = {"action": "create_client_secret", "address": address_of(request)}
+        grant = None
         try:
             grant = access.grant(Credentials(authorization=request.headers.get("authorization")))
             if grant is None:
-                return _failure(NotAuthorized("This needs a token in the Authorization header."), 401)
-            seconds, session = _parse(await _body(request))
+                raise MissingToken("This needs a token in the Authorization header.")
+            seconds, session = _parse(await read_body(request, most=MAX_BODY))
             config = msgspec.json.encode(session).decode()
             value, expires_at = access.create_client_secret(grant, ttl=seconds, session_config=config)
         except HotmicError as error:
+            audit(who=access.token_of(grant) or "", outcome=error.code, reason=error.message, **about)
             return _failure(error, _status(error))
+        audit(who=access.token_of(grant) or "", outcome="ok", **about)
         shown = {"id": f"sess_{secrets.token_hex(12)}", "object": "realtime.transcription_session", **session}
         return JSONResponse(
             {"value": value, "expires_at": expires_at, "session": shown}, headers={"Cache-Control": "no-store"}
         )
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY:
-            raise TooLarge(f"The request is larger than {MAX_BODY} bytes.")
-    return bytes(body)
 
 
 def _parse(body: bytes) -> tuple[int, dict[str, Any]]:
@@ -79,6 +76,8 @@ def _parse(body: bytes) -> tuple[int, dict[str, Any]]:
 
 def _status(error: HotmicError) -> int:
     match error:
+        case MissingToken():
+            return 401
         case NotAuthorized():
             return 403
         case TooLarge():

@@ -93,7 +93,7 @@ class Connection:
     @property
     def token(self) -> str | None:
         """Name of its token; ``None`` while there is none, or where everybody is anonymous."""
-        return self.grant.name if self.grant is not None and self._services.access.needs_token else None
+        return self._services.access.token_of(self.grant)
 
     @property
     def tenant(self) -> str:
@@ -173,11 +173,11 @@ class Connection:
         finally:
             self._is_over = True
             self._patience.close()
-            await self._containers.close()
             services.hub.leave(self)
             for task in tasks:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            await self._containers.close()  # now that nothing begins another
             said_goodbye = any(isinstance(o, PeerGoneError) and o.said_goodbye for o in outcomes)
             is_over = said_goodbye and not self._dialect.keeps_session
             self._speaker.leave(is_over=is_over or self._is_shown_out)

@@ -202,7 +202,7 @@ class Control:
             "queue": self._runner.dispatcher.waiting,
             "cadence_ms": round(self._runner.dispatcher.scheduler().cadence * 1000),
             "recorded": self._recorded,
-            "warnings": [{"code": k, "message": v} for k, v in self._runner.warnings.items()],
+            "warnings": [{"code": k, "message": v} for k, v in self._runner.notices.shown.items()],
         }
 
     def announce_models(self, *, problem: str = "") -> None:

@@ -1,13 +1,12 @@
 """The address rules before every HTTP request; WebSockets pass them at their reception."""
 
-import msgspec
 from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hotmic.errors import NotAuthorized
 from hotmic.net.address import Addresses
 from hotmic.net.audit import audit
+from hotmic.net.reply import refusal
 
 
 class Doorman:
@@ -30,8 +29,7 @@ class Doorman:
                 self._addresses.check(address)
             except NotAuthorized as error:
                 audit("request", who="", address=address, outcome=error.code, listener="http", reason=error.message)
-                body = msgspec.json.encode({"type": "error", "code": error.code, "message": error.message})
-                await Response(body, 403, media_type="application/json")(scope, receive, send)
+                await refusal(error)(scope, receive, send)
                 return
             scope["client"] = (address, port)
         await self._app(scope, receive, send)

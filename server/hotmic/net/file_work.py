@@ -42,8 +42,7 @@ class FileWork:
         self._pushing: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._heard: asyncio.Queue[FinalTranscribed | HotmicError | None] = asyncio.Queue()
-        self.seconds = 0.0
-        """Audio that was transcribed so far."""
+        self._transcription: Transcription | None = None
 
     # the file
 
@@ -92,6 +91,11 @@ class FileWork:
         """
         self._reading = asyncio.create_task(self._read(options, tenant))
 
+    @property
+    def seconds(self) -> float:
+        """Audio that was taken so far; nothing is before the model is there."""
+        return self._transcription.seconds if self._transcription else 0.0
+
     async def next_final(self) -> FinalTranscribed | None:
         """Return the next final, ``None`` behind the last.
 
@@ -110,13 +114,13 @@ class FileWork:
                 held = await self._pool.acquire(options.model, report=_ignore)
             self._check_task(held, options)
             channel = f"file-{uuid.uuid4().hex}"
-            runner = self._services.runner
-            transcription = Transcription(runner, self._samples(), options, channel=channel, tenant=tenant)
+            self._transcription = transcription = Transcription(
+                self._services.runner, self._samples(), options, channel=channel, tenant=tenant
+            )
             try:
                 async for final in transcription:
-                    self.seconds = transcription.seconds
+                    self._services.access.check_grant(self._grant)
                     self._heard.put_nowait(final)
-                self.seconds = transcription.seconds
             finally:
                 await transcription.close()
             self._heard.put_nowait(None)

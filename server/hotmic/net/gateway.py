@@ -29,9 +29,9 @@ from hotmic.net.listener import PING_INTERVAL, PING_TIMEOUT
 from hotmic.net.manual_route import add_manual
 from hotmic.net.model_route import add_models
 from hotmic.net.openai_rest import OpenAiRest
+from hotmic.net.prompt import PromptProtocol
 from hotmic.net.reception import Reception
 from hotmic.net.reply import explain
-from hotmic.net.request_limit import ImpatientProtocol
 from hotmic.net.security import Access
 from hotmic.net.sharing import Sharing
 from hotmic.net.upgrade import add_sockets, compressing
@@ -101,7 +101,7 @@ class Gateway:
     Args:
         app: What it serves.
         max_message: Largest WebSocket frame in bytes.
-        may_compress: Whether the WebSocket at a path may be compressed.
+        may_compress: Whether the WebSocket at a path and query may be compressed.
         tls: What the port encrypts with; ``None`` for plain sockets.
     """
 
@@ -133,7 +133,7 @@ class Gateway:
             raise ConfigError(f"http_port: cannot listen on {host}:{port}: {error.strerror}.") from error
         config = uvicorn.Config(
             self._app,
-            http=ImpatientProtocol,
+            http=PromptProtocol,
             ws=compressing(self._may_compress),
             ws_max_size=self._max_message,
             ws_ping_interval=PING_INTERVAL,

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hotmic.errors import HotmicError, NotAuthorized
 from hotmic.metrics import Metrics
+from hotmic.net.audit import audit
 from hotmic.net.reply import refusal
 from hotmic.net.security import Access
 from hotmic.net.sharing import METHODS, Sharing
@@ -75,13 +76,16 @@ class Guard:
         except Exception as error:
             if has_begun:
                 raise
-            await refusal(self._count(error, scope["path"]))(scope, receive, send_on)
+            await refusal(self._count(error, scope))(scope, receive, send_on)
 
-    def _count(self, error: Exception, path: str) -> HotmicError:
+    def _count(self, error: Exception, scope: Scope) -> HotmicError:
         """Return what the peer may hear of an error."""
+        if isinstance(error, NotAuthorized):
+            address = (scope.get("client") or ("local",))[0]
+            audit("request", who="", address=address, outcome=error.code, listener="http", reason=error.message)
         if not isinstance(error, HotmicError):
             log_id = uuid.uuid4().hex[:12]
-            log.error("A request failed.", path=path, log_id=log_id, exc_info=error)
+            log.error("A request failed.", path=scope["path"], log_id=log_id, exc_info=error)
             error = HotmicError(f"The request failed; the log has the reason under {log_id}.")
         self._metrics.reject(error.code)
         return error

@@ -5,7 +5,6 @@ import http
 import os
 import ssl
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -136,7 +135,7 @@ class Listener:
             peer = str(socket.remote_address[0]) if socket.remote_address else "local"
             admission = self._reception.check(request.path, request.headers.get_all, peer=peer)
             socket.admission = admission  # type: ignore[attr-defined]
-            offer(socket.protocol, is_offered=self._reception.may_compress(urlsplit(request.path).path))
+            offer(socket.protocol, is_offered=self._reception.may_compress(request.path))
         except HotmicError as error:
             return _reply(status_of(error), error.code, error.message)
         return None

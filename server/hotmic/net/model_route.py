@@ -11,12 +11,13 @@ from fastapi.responses import JSONResponse
 from hotmic import commands as c
 from hotmic import events as e
 from hotmic.dialects import dual
-from hotmic.errors import BadField, InvalidJson, ModelUnavailable, RateLimited, ShuttingDown, TooLarge
+from hotmic.errors import BadField, InvalidJson, ModelUnavailable, RateLimited, ShuttingDown
+from hotmic.net.audit import auditing
 from hotmic.net.connection import COMMON_CHANNEL
 from hotmic.net.control import Control
 from hotmic.net.grant import Grant
 from hotmic.net.hub import wall_clock
-from hotmic.net.reply import require, status_of
+from hotmic.net.reply import address_of, read_body, require, status_of
 from hotmic.net.security import Access
 from hotmic.values import LoadMode
 
@@ -71,19 +72,25 @@ def add_models(app: FastAPI, control: Control, access: Access, *, is_draining: C
     """
     waiting: set[Caller] = set()
 
-    async def ask(command: c.LoadModel | c.UnloadModel, grant: Grant) -> e.Event:
+    async def ask(command: c.LoadModel | c.UnloadModel, grant: Grant, request: Request) -> e.Event:
+        who = access.token_of(grant) or ""
+        with auditing(command, who=who, address=address_of(request), channel=COMMON_CHANNEL):
+            caller = begin(command, grant)
+        try:
+            return await caller.outcome
+        finally:
+            waiting.discard(caller)
+
+    def begin(command: c.LoadModel | c.UnloadModel, grant: Grant) -> Caller:
         if is_draining():
             raise ShuttingDown("The daemon is stopping.")
         if len(waiting) >= MAX_WAITING:
             raise RateLimited("As many requests wait for models as may; come again later.", retry_after_ms=1000)
         control.registry.get(command.model_id)
         caller = Caller(grant)
+        control.receive(command, caller)
         waiting.add(caller)
-        try:
-            control.receive(command, caller)
-            return await caller.outcome
-        finally:
-            waiting.discard(caller)
+        return caller
 
     @app.post(
         "/v1/models/{model_id:path}/load",
@@ -100,14 +107,14 @@ def add_models(app: FastAPI, control: Control, access: Access, *, is_draining: C
         """
         grant = require(request, access, "control")
         wish = await _read(request)
-        return _answer(await ask(c.LoadModel(model_id=model_id, mode=wish.mode), grant))
+        return _answer(await ask(c.LoadModel(model_id=model_id, mode=wish.mode), grant, request))
 
     @app.post("/v1/models/{model_id:path}/unload", tags=["models"], summary="Unload a model", responses=_ERRORS)
     async def unload(model_id: str, request: Request) -> JSONResponse:
         """End the worker of a model; answers when its memory is free. Needs the scope `control`."""
         grant = require(request, access, "control")
         await _read(request)
-        return _answer(await ask(c.UnloadModel(model_id=model_id), grant), {ModelUnavailable.code: 409})
+        return _answer(await ask(c.UnloadModel(model_id=model_id), grant, request), {ModelUnavailable.code: 409})
 
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -136,13 +143,9 @@ async def _read(request: Request) -> Wish:
     Raises:
         BadField: It is not JSON by name, or a field of it is wrong.
         InvalidJson: It is not JSON.
-        TooLarge: It is too long.
+        HotmicError: See ``read_body``.
     """
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY:
-            raise TooLarge(f"The request is larger than {MAX_BODY} bytes.")
+    body = await read_body(request, most=MAX_BODY)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if (kind or body) and kind != "application/json":
         raise BadField("The Content-Type must be application/json, or there must be no body.")

@@ -25,6 +25,7 @@ from hotmic.net.control import merge
 from hotmic.net.file_work import FileWork
 from hotmic.net.grant import Grant
 from hotmic.net.limit import Quota
+from hotmic.net.reply import address_of
 from hotmic.net.security import Credentials
 from hotmic.net.services import Services
 from hotmic.values import Pool, Task
@@ -62,20 +63,25 @@ class OpenAiRest:
     def add_to(self, app: FastAPI) -> None:
         """Add the routes to an application."""
 
-        @app.post("/v1/audio/transcriptions", tags=["files"], summary="The text of a file")
+        @app.post("/v1/audio/transcriptions", **_described("The text of a file"))
         async def transcribe(request: Request) -> Response:
+            """As OpenAI's libraries ask it; docs/protocol.md tells the fields. Needs the scopes `speak`, `listen`."""
             return await self._answer(request, "transcribe")
 
-        @app.post("/v1/audio/translations", tags=["files"], summary="The text of a file in English")
+        @app.post("/v1/audio/translations", **_described("The text of a file in English"))
         async def translate(request: Request) -> Response:
+            """As a transcription, without `language`; for models that can translate."""
             return await self._answer(request, "translate")
 
         @app.get("/v1/models", tags=["models"], summary="All models and their other names")
         async def models(request: Request) -> Response:
+            """In the shape that OpenAI's libraries read."""
             return self._tell(request, lambda: {"object": "list", "data": [self._shown(n) for n in self._names()]})
 
         @app.get("/v1/models/{name}", tags=["models"], summary="One model")
         async def model(request: Request, name: str) -> Response:
+            """As an entry of the list."""
+
             def find() -> dict[str, Any]:
                 self._services.control.registry.get(name)
                 return self._shown(name)
@@ -106,18 +112,19 @@ class OpenAiRest:
             self._grant(request)
             return JSONResponse(find())
         except HotmicError as error:
+            audit("request", who="", address=address_of(request), outcome=error.code, reason=error.message)
             return self._refusal(error)
 
     # files
 
     async def _answer(self, request: Request, task: Task) -> Response:
-        address = request.client.host if request.client else "local"
-        grant = Grant()
+        address = address_of(request)
+        grant: Grant | None = None
         try:
             grant = self._grant(request)
             grant.require("speak")
             grant.require("listen")
-            token = grant.name if self._services.access.needs_token else None
+            token = self._services.access.token_of(grant)
             leave = self._files.enter(most=grant.streams, address=address, token=token)
         except HotmicError as error:
             await _discard(request)
@@ -228,7 +235,7 @@ class OpenAiRest:
                 news = await _first(work)
             yield wire.encode_done(text)
         except HotmicError as error:
-            self._services.metrics.rejections.labels(error.code).inc()
+            self._services.metrics.reject(error.code)
             yield wire.encode_event(wire.error_body(error))
 
     def _end(self, work: FileWork, leave: Callable[[], None]) -> None:
@@ -243,18 +250,26 @@ class OpenAiRest:
         finally:
             leave()
 
-    def _refuse(self, error: HotmicError, grant: Grant, address: str) -> Response:
-        who = grant.name if self._services.access.needs_token and grant.token_id else ""
+    def _refuse(self, error: HotmicError, grant: Grant | None, address: str) -> Response:
+        who = self._services.access.token_of(grant) or ""
         audit("transcribe_file", who=who, address=address, outcome=error.code, reason=error.message)
         return self._refusal(error)
 
     def _refusal(self, error: HotmicError) -> Response:
-        self._services.metrics.rejections.labels(error.code).inc()
+        self._services.metrics.reject(NotAuthorized.code if isinstance(error, _NoToken) else error.code)
         status = wire.error_status(error)
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
         if error.retry_after_ms or status == 503:
             headers["Retry-After"] = str(-(-(error.retry_after_ms or 5000) // 1000))
         return JSONResponse(wire.error_body(error), status_code=status, headers=headers)
+
+
+def _described(summary: str) -> dict[str, Any]:
+    """Return what the OpenAPI document says of a route that takes a form."""
+    fields = {"file": {"type": "string", "format": "binary"}, "model": {"type": "string"}}
+    schema = {"type": "object", "required": list(fields), "properties": fields, "additionalProperties": True}
+    body = {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    return {"tags": ["files"], "summary": summary, "openapi_extra": {"requestBody": body}}
 
 
 class _NoToken(NotAuthorized):

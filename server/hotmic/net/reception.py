@@ -11,7 +11,7 @@ import structlog
 from hotmic.commands import SessionOptions
 from hotmic.dialects.negotiate import COMPRESSED, DIALECTS, Dialects
 from hotmic.dialects.wish import Wish, parse_target
-from hotmic.errors import HotmicError, NotAuthorized, NotFound, ShuttingDown
+from hotmic.errors import BadField, HotmicError, NotAuthorized, NotFound, ShuttingDown
 from hotmic.net.audit import audit
 from hotmic.net.connection import Connection
 from hotmic.net.control import merge
@@ -95,7 +95,7 @@ class Reception:
             refused = {"outcome": error.code, "reason": error.message}
             audit("connect", who="", address=address, listener=self.name, **refused)
             raise
-        who = grant.name if grant is not None and self._services.access.needs_token else ""
+        who = self._services.access.token_of(grant) or ""
         audit("connect", who=who, address=address, outcome="ok", listener=self.name, dialect=dialect)
         return Admission(dialect=dialect, wish=wish, grant=grant, protocol=protocol_of(offered), address=address)
 
@@ -119,9 +119,12 @@ class Reception:
         finally:
             self._open.discard(connection)
 
-    def may_compress(self, path: str) -> bool:
-        """Return whether clients at a path may compress their frames."""
-        return self._dialect_at(path) in COMPRESSED
+    def may_compress(self, target: str) -> bool:
+        """Return whether the client that asks for a path and query may compress its frames."""
+        try:
+            return self._dialect_at(parse_target(target).path) in COMPRESSED
+        except BadField:
+            return False
 
     def _dialect_at(self, path: str) -> str | None:
         return self.paths.get(path) or self.paths.get(ANY_PATH)

@@ -1,5 +1,6 @@
 """What HTTP routes say when they refuse, and how they know who asks."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from hotmic.errors import BadMessage, HotmicError, NotAuthorized, NotFound
+from hotmic.errors import BadMessage, HotmicError, NotAuthorized, NotFound, TooLarge
 from hotmic.net.grant import Grant, Scope
 from hotmic.net.security import Access, Credentials
 
@@ -28,6 +29,8 @@ STATUSES: Mapping[str, int] = {
 }
 """The HTTP status of a stable code; 400 for all others, which are mistakes in a request."""
 UNREADABLE = 400
+BODY_WITHIN = 10.0
+"""Seconds in which a short body must have come."""
 
 
 class MissingToken(NotAuthorized):
@@ -58,6 +61,34 @@ async def explain(_: Request, error: Exception) -> JSONResponse:
         return refusal(NotFound("There is nothing at this path."))
     body = {"type": "error", "code": BadMessage.code, "message": f"{error.detail}.", "retryable": False}
     return JSONResponse(body, error.status_code, error.headers)
+
+
+def address_of(request: Request) -> str:
+    """Return where a request comes from, through trusted proxies too."""
+    return request.client.host if request.client else "local"
+
+
+async def read_body(request: Request, *, most: int) -> bytes:
+    """Return the body of a request.
+
+    Args:
+        request: The request.
+        most: Bytes it may have.
+
+    Raises:
+        TooLarge: It has more.
+        BadMessage: It does not come in time.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_WITHIN):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > most:
+                    raise TooLarge(f"The request is larger than {most} bytes.")
+    except TimeoutError as error:
+        raise BadMessage("The request stands still.") from error
+    return bytes(body)
 
 
 def require(request: Request, access: Access, scope: Scope) -> Grant:

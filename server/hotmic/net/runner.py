@@ -24,16 +24,12 @@ from hotmic.metrics import Metrics
 from hotmic.net.choices import Choices
 from hotmic.net.dispatcher import CURRENT, Dispatcher
 from hotmic.net.hub import Hub
+from hotmic.net.notices import Notices
 from hotmic.net.presence import Owner, Presence
 from hotmic.scheduler.scheduler import Scheduler
 from hotmic.session.session import Session
 from hotmic.session.state import State
 from hotmic.values import DecodeJob, DecodeResult, LoadProgress, Pool
-
-SLOW = 1.0
-"""Seconds of waiting for a text past which the daemon says that it is slower than real time."""
-SLOW_EVERY = 30.0
-"""Seconds between two such warnings."""
 
 ROOM_POLL = 0.25
 """Seconds until a timer is looked at again that cannot tell whether the wire is silent."""
@@ -78,7 +74,7 @@ class Runner:
         self.dispatcher = Dispatcher(
             pool=pool, metrics=metrics, build_scheduler=build_scheduler, on_results=self._receive_results
         )
-        self.warnings: dict[str, str] = {}
+        self.notices = Notices(hub)
         self._pool, self._hub, self._metrics = pool, hub, metrics
         self._build_session, self._build_file_session = build_session, build_file_session or build_session
         self._max_sessions = max_sessions
@@ -92,7 +88,6 @@ class Runner:
         self.on_session_end: Callable[[str], None] = lambda _: None
         self._room: asyncio.Event = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._warned_slow_at = float("-inf")
         self._number, self._first_number = 0, first_number
         self.choices = Choices(pool, self.dispatcher)
 
@@ -394,19 +389,19 @@ class Runner:
                 self._metrics.finals.inc()
                 self._metrics.finals_revised.inc(revised)
                 self._metrics.final_lag.observe(lag)
-                self._watch_pace(lag)
+                self.notices.receive_lag(lag, now=self._now())
             case PartialTranscribed(lag=lag):
                 self._metrics.partials.inc()
                 self._metrics.partial_lag.observe(lag)
-                self._watch_pace(lag)
+                self.notices.receive_lag(lag, now=self._now())
             case RecordingStopped(session_id=session_id):
                 self._resolve_stop(session_id)
             case WarningRaised(code=code, message=message):
                 log.warning(message, code=code, session=session.session_id)
                 if code == NO_SPEECH:
-                    self.warnings[code] = message
+                    self.notices.keep(code, message)
             case SpeechStarted():
-                self.warnings.pop(NO_SPEECH, None)
+                self.notices.keep(NO_SPEECH, "")
             case ErrorRaised(code=code, message=message):
                 self._metrics.reject(code)
                 log.warning(message, code=code, session=session.session_id)
@@ -470,24 +465,6 @@ class Runner:
         self._tell(session, error)
         if self._sessions.get(session.session_id) is session:
             self._forget(session)
-
-    def _watch_pace(self, lag: float) -> None:
-        now = self._now()
-        if now - self._warned_slow_at < SLOW_EVERY:
-            return
-        if lag <= SLOW:
-            self.warnings.pop("slow", None)
-            return
-        self._warned_slow_at = now
-        self.warn("slow", f"Processing is slower than real time: the newest text is {lag:.1f} s behind the audio.")
-
-    def warn(self, code: str, message: str) -> None:
-        """Log a warning, keep it for the status and tell every control client; the same one once."""
-        if self.warnings.get(code) == message:
-            return
-        log.warning(message, code=code)
-        self.warnings[code] = message
-        self._hub.broadcast(WarningRaised(code=code, message=message))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

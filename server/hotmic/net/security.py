@@ -148,8 +148,8 @@ class Access:
         if exposed and not tokens and not allow_anonymous:
             raise ConfigError(
                 f"Refusing to serve beyond this machine (host '{host}', allowed_hosts, _origins or trusted_proxies) "
-                "without tokens: set 'tokens: FILE', or write 'auth: none' if everybody on that network may listen and "
-                "speak."
+                "without tokens: name their file ('tokens: FILE', --tokens FILE), or write 'auth: none' (--auth none) "
+                "if everybody on that network may listen and speak."
             )
         self.addresses = Addresses(allowed=allowed_addresses, trusted=trusted_proxies)
         self._host = host
@@ -216,6 +216,10 @@ class Access:
             grant = self._tokens.grant(token) if self.needs_token else Grant()
         self.check_grant(grant)
         return grant
+
+    def token_of(self, grant: Grant | None) -> str | None:
+        """Return the name of the token behind a grant; ``None`` where there is none, or everybody is anonymous."""
+        return grant.name if grant is not None and self.needs_token else None
 
     def check_grant(self, grant: Grant) -> None:
         """Pass as long as the token that a grant comes from is in force.

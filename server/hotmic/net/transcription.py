@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from hotmic.commands import EndAudio, SessionOptions
-from hotmic.errors import EngineFailed, HotmicError, ModelUnavailable, ShuttingDown
+from hotmic.errors import EngineFailed, ModelUnavailable, ShuttingDown
 from hotmic.events import ErrorRaised, Event, FinalTranscribed, RecordingStopped
 from hotmic.net.presence import Owner
 from hotmic.net.runner import Runner
@@ -42,7 +42,7 @@ class Transcription:
         self.seconds = 0.0
         """Audio that was taken so far."""
         self._runner, self._samples = runner, samples
-        self._heard: asyncio.Queue[FinalTranscribed | HotmicError | None] = asyncio.Queue()
+        self._heard: asyncio.Queue[FinalTranscribed | Exception | None] = asyncio.Queue()
         owner = Owner(hear=self._hear, end=self._end)
         self._session_id = runner.open_session(channel, options, owner=owner, tenant=tenant, is_file=True)
         self._feeding = asyncio.create_task(self._feed())
@@ -62,7 +62,7 @@ class Transcription:
         heard = await self._heard.get()
         if heard is None:
             raise StopAsyncIteration
-        if isinstance(heard, HotmicError):
+        if isinstance(heard, Exception):
             raise heard
         return heard
 
@@ -78,7 +78,7 @@ class Transcription:
                 for begin in range(0, len(samples), SLICE):
                     await self._append(samples[begin : begin + SLICE])
             self._runner.receive_command(self._session_id, EndAudio())
-        except HotmicError as error:
+        except Exception as error:  # noqa: BLE001 - whoever iterates is to judge it, a mistake of ours too
             self._heard.put_nowait(error)
 
     async def _append(self, samples: Samples) -> None:

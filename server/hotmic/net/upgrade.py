@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import http
 from collections.abc import Callable, Sequence
-from urllib.parse import urlsplit
 
 import msgspec
 from fastapi import FastAPI, WebSocket
@@ -93,7 +92,7 @@ def compressing(may_compress: Callable[[str], bool]) -> type[asyncio.Protocol]:
             super().send_receive_event_to_app()
 
         def handle_connect(self, event: Request) -> None:
-            offer(self.conn, is_offered=may_compress(urlsplit(event.path).path))
+            offer(self.conn, is_offered=may_compress(event.path))
             super().handle_connect(event)
 
     return CompressingProtocol

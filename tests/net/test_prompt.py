@@ -1,0 +1,104 @@
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import FastAPI, WebSocket
+from websockets.asyncio.client import connect
+
+from hotmic.net import prompt
+from hotmic.net.gateway import Gateway
+
+HANG = 20.0
+WITHIN = 0.3
+ASK = b"GET /quick HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompt, "REQUEST_WITHIN", WITHIN)
+
+
+@asynccontextmanager
+async def gateway() -> AsyncIterator[int]:
+    app = FastAPI()
+
+    @app.get("/quick")
+    async def quick() -> str:
+        return "here"
+
+    @app.get("/slow")
+    async def slow() -> str:
+        await asyncio.sleep(3 * WITHIN)
+        return "here"
+
+    @app.websocket("/ws")
+    async def echo(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text(await socket.receive_text())
+
+    opened = Gateway(app, max_message=1 << 16, may_compress=lambda target: False)
+    try:
+        yield await opened.open("127.0.0.1", 0)
+    finally:
+        await opened.close()
+
+
+async def hear(port: int, *pieces: bytes) -> bytes:
+    """Send pieces and return all that comes until the other side closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(b"".join(pieces))
+        async with asyncio.timeout(HANG):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /quick HT", ASK[:-2]])
+def test_who_asks_nothing_is_cut(said: bytes) -> None:
+    async def main() -> None:
+        async with gateway() as port:
+            assert await hear(port, said) == b""
+
+    asyncio.run(main())
+
+
+def test_half_a_second_request_is_no_request() -> None:
+    async def main() -> None:
+        async with gateway() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            async with asyncio.timeout(HANG):
+                writer.write(ASK)
+                await reader.readuntil(b'"here"')
+                writer.write(ASK[:20])
+                assert await reader.read() == b""
+            writer.close()
+
+    asyncio.run(main())
+
+
+def test_a_request_may_take_its_time_and_a_websocket_all_of_it() -> None:
+    async def main() -> None:
+        async with gateway() as port:
+            answer = await hear(port, b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert answer.endswith(b'"here"')
+            async with connect(f"ws://127.0.0.1:{port}/ws") as socket:
+                await asyncio.sleep(3 * WITHIN)  # what is shown is that nothing happens meanwhile
+                await socket.send("still here")
+                assert await socket.recv() == "still here"
+
+    asyncio.run(main())
+
+
+def test_headers_have_a_limit() -> None:
+    async def main() -> None:
+        async with gateway() as port:
+            lines = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 100) for number in range(2000))
+            answer = b""
+            with contextlib.suppress(ConnectionResetError):  # it does not read what it refuses
+                answer = await hear(port, ASK[:-2], lines, b"Connection: close\r\n\r\n")
+            assert b"here" not in answer
+
+    asyncio.run(main())
