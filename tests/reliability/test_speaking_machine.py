@@ -56,6 +56,8 @@ class Party:
         self.said: list[int] = []
         self.dropped: set[int] = set()
         """Words of a buffer that the client cleared: they may have been told."""
+        self.left_at: float | None = None
+        """When the connection ended whose session waits since, until this client brings sound again."""
         self.is_cut = False
         """Whether it left while words could be under way."""
         self.listens = True
@@ -134,11 +136,21 @@ class SpeakingMachine(RuleBasedStateMachine):
         """Let the same client come again, or another where a session waits for nobody."""
         assert party.task.done()
         if self.is_awaited:
+            if party.left_at is None:
+                party.left_at = self.runner.get_loop().time()
             self.connect(party)
             return
         party.is_cut = True
         self.gone.append(party)
         self.parties[self.parties.index(party)] = self.come()
+
+    def send(self, party: Party, frame: Frame) -> None:
+        """Send sound, which goes on with the session that waits for this client, if it still does."""
+        now = self.runner.get_loop().time()
+        if party.left_at is not None and now - party.left_at > TTL - SETTLED:
+            party.dropped |= set(party.said) - set(party.told)
+        party.left_at = None
+        party.peer.say(frame)
 
     def say(self, party: Party, frame: Frame) -> None:
         party.peer.say(frame)
@@ -150,21 +162,21 @@ class SpeakingMachine(RuleBasedStateMachine):
     def speak(self, index: int, count: int) -> None:
         party = self.parties[index]
         for _ in range(count):
-            party.peer.say(party.speak())
+            self.send(party, party.speak())
             self.wait(0.1)
 
     @rule(count=st.integers(1, 8))
     def speak_together(self, count: int) -> None:
         for _ in range(count):
             for party in self.parties:
-                party.peer.say(party.speak())
+                self.send(party, party.speak())
             self.wait(0.1)
 
     @rule(index=st.integers(0, PARTIES - 1), count=st.integers(1, 12))
     def be_silent(self, index: int, count: int) -> None:
         party = self.parties[index]
         for _ in range(count):
-            party.peer.say(party.tongue.chunk(np.zeros(echo.CHUNK, np.int16)))
+            self.send(party, party.tongue.chunk(np.zeros(echo.CHUNK, np.int16)))
             self.wait(0.1)
 
     @rule(seconds=st.sampled_from((0.05, 1.2, 3.5, 20.0)))
@@ -204,7 +216,7 @@ class SpeakingMachine(RuleBasedStateMachine):
         old, task = party.peer, party.task
         had_spoken = bool(self.house.runner.session_count) and party.next
         self.connect(party)
-        party.peer.say(party.speak())
+        self.send(party, party.speak())
         self.wait(0.5)
         if had_spoken and task.done():
             assert old.closed == (1000, "the session goes on elsewhere")
@@ -278,9 +290,8 @@ class SpeakingMachine(RuleBasedStateMachine):
         try:
             for party in self.parties:
                 for frame in party.tongue.end():
-                    self.say(party, frame)
-                    if not self.made.ends:
-                        self.wait(0.1)
+                    self.send(party, frame)
+                    self.wait(0.01 if self.made.ends else 0.1)
             self.wait(SETTLED)
             for party in (*self.parties, *self.gone):
                 party.judge(is_settled=True)
