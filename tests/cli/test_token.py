@@ -53,6 +53,7 @@ def test_mistakes_change_nothing(tmp_path: Path) -> None:
         ("add", "b", "--scope", "fly"),
         ("add", "b", "--channel", "a/b"),
         ("add", "b", "--expires", "soon"),
+        ("add", "b", "--expires", "2020-01-31"),
         ("revoke", "bob"),
     ):
         _, told = call(*words, "--file", str(path), code=2)

@@ -53,6 +53,8 @@ def add(
             audio_minutes_per_day=audio_minutes_per_day,
         )
         check(made)
+        if made.expires_at is not None and made.expires_at <= datetime.now(UTC).timestamp():
+            raise ConfigError(f"--expires: {expires} is over; a token that has ended lets nobody in.", key="expires")
         save(path, (*entries, made))
     except ConfigError as error:
         raise _failure(error) from error
