@@ -62,6 +62,7 @@ class Connection:
         self._outbox = Outbox(max_items=services.outbox_items, max_bytes=services.outbox_bytes)
         self._throttle = Throttle(services.rates, tell=self._warn, withhold=lambda: self._speaker.withholding())
         self._speaker = Speaker(self, dialect, services, self._throttle, name=session)
+        self._has_replies = type(dialect).frames_to_send is not Dialect.frames_to_send
         self._patience = Patience(lambda: dialect.patience, self._speak_up)
         self._containers = ContainerFeed(
             append=self._speaker.append,
@@ -239,7 +240,8 @@ class Connection:
                 await self._receive(command)
         except HotmicError as error:
             self._refuse(error, request_id(frame) if isinstance(frame, str) else None)
-        self._send(self._dialect.frames_to_send(timestamp=wall_clock()))
+        if self._has_replies:
+            self._send(self._dialect.frames_to_send(timestamp=wall_clock()))
 
     def _parse(self, frame: Frame) -> Sequence[c.Command]:
         try:
