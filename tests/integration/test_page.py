@@ -5,7 +5,6 @@ import json
 import re
 import socket
 import threading
-import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from browser_support import between_silences
 from certificates import make_certificate
 from hotmic.engines import echo
 from nginx_support import HOST, free_ports, nginx_before
@@ -55,7 +55,7 @@ class Visit:
 def visiting(tmp_path: Path, url: str, *, clip: str = CLIP, connects: bool = True) -> Iterator[Visit]:
     """Open the page in Chromium, which can reach this machine alone and hears a clip once recording starts."""
     rules = f"--host-resolver-rules=MAP {HOST} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-    microphone = f"--use-file-for-fake-audio-capture={with_silence(clip, tmp_path)}%noloop"
+    microphone = f"--use-file-for-fake-audio-capture={between_silences(clip, tmp_path)}%noloop"
     flags = [f"--{flag}" for flag in FLAGS.split(",")]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*flags, rules, microphone])
@@ -75,17 +75,6 @@ def visiting(tmp_path: Path, url: str, *, clip: str = CLIP, connects: bool = Tru
             yield visit
         finally:
             browser.close()
-
-
-def with_silence(clip: str, folder: Path) -> Path:
-    """Return a copy of a clip between silences: a browser may miss the first 70 ms of its microphone."""
-    with wave.open(str(CLIPS / f"{clip}.wav")) as file:
-        parameters, frames = file.getparams(), file.readframes(file.getnframes())
-    path = folder / f"{clip}.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setparams(parameters)
-        file.writeframes(bytes(parameters.framerate) + frames + bytes(4 * parameters.framerate))
-    return path
 
 
 def sentences_of(clip: str) -> list[str]:

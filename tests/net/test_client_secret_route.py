@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import structlog
 from fastapi import FastAPI
+from openai.types.realtime.client_secret_create_response import ClientSecretCreateResponse
 from starlette.testclient import TestClient
 
 from hotmic.config.token_file import digest
@@ -60,9 +61,8 @@ def test_nothing_need_be_asked_for() -> None:
 
 
 def test_the_types_of_the_library_hold() -> None:
-    openai = pytest.importorskip("openai.types.realtime.client_secret_create_response")
     _, client = door()
-    made = openai.ClientSecretCreateResponse.model_validate(client.post(PATH, headers=BEARER).json())
+    made = ClientSecretCreateResponse.model_validate(client.post(PATH, headers=BEARER).json())
     assert made.session.type == "transcription"
 
 
