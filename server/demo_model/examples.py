@@ -25,11 +25,17 @@ IGNORED = -100
 _CHARACTER_CLASS = {character: index + 1 for index, character in enumerate(CHARACTERS)}
 _LOOK_AFTER = 0.3
 """Where to look when the text is over, in seconds after the last word: who looks back says a word again."""
-_TALKS = 0.12
+_TALKS = 0.25
 """Share of clips after which others follow without an end: windows of long segments hold several sentences and
-voices. A talk takes some six clips, so that nearly half of all clips are in one."""
-_LONGEST_TALK = 2800
-"""Mel frames."""
+voices. A talk takes some three clips, so that nearly half of all clips are in one."""
+_TALK_FRAMES = (300, 1000)
+"""Mel frames of a talk: what a window of the server holds."""
+_LONG_TALKS, _LONGEST_TALK = 0.15, 2800
+"""Share of talks that are longer, and mel frames of the longest."""
+_LATE = 0.2
+"""Share of clips that begin in the middle of a sentence, as the second window of a long sentence does."""
+_LEAST_LEFT = 2
+"""Words that a late beginning leaves."""
 _TRAP = (158, 161)
 """CTranslate2 takes an encoder output as long as the number of mel bins for features: train around it too."""
 
@@ -186,6 +192,22 @@ def collate(clips: Sequence[Clip], tokens: Tokens, rng: random.Random, *, frames
     return Batch(features, inputs, targets, frame_words, spans, steps, characters)
 
 
+def late(clip: Clip, first: int, early: float = 0.0) -> Clip:
+    """Return the clip from its word ``first`` on, cut in the middle between two words or ``early`` seconds before."""
+    words = clip.words or ()
+    between = (words[first - 1].end + words[first].start) / 2
+    frame = max(0, round((between - early) * FRAMES_PER_SECOND))
+    left = tuple(word.moved(-frame / FRAMES_PER_SECOND) for word in words[first:])
+    return replace(
+        clip,
+        features=clip.features[:, frame:],
+        text=" ".join(word.text for word in left),
+        words=left,
+        start=max(0.0, left[0].start),
+        end=left[-1].end,
+    )
+
+
 def run_together(clips: Sequence[Clip]) -> Clip:
     """Return one clip in which others follow each other, as when several people talk; only the last may be cut."""
     words: list[Word] = []
@@ -229,7 +251,7 @@ class Pool:
             self._rng.shuffle(more)
             self._waiting = more + self._waiting
         chosen = [self._clips[self._waiting.pop()] for _ in range(min(clips, len(self._waiting)))]
-        chosen = self._with_talks(chosen)
+        chosen = self._with_talks([self._perhaps_late(clip) for clip in chosen])
         chosen.sort(key=lambda clip: clip.features.shape[1] + self._rng.uniform(-25, 25))
         batches: list[list[Clip]] = []
         batch: list[Clip] = []
@@ -241,6 +263,12 @@ class Pool:
         batches.append(batch)
         self._rng.shuffle(batches)
         return batches
+
+    def _perhaps_late(self, clip: Clip) -> Clip:
+        words = clip.words or ()
+        if len(words) <= _LEAST_LEFT or self._rng.random() >= _LATE:
+            return clip
+        return late(clip, self._rng.randint(1, len(words) - _LEAST_LEFT), self._rng.uniform(-0.02, 0.05))
 
     def _with_talks(self, clips: list[Clip]) -> list[Clip]:
         """Return clips of which some are run together, up to a window's length."""
@@ -258,7 +286,8 @@ class Pool:
                     dealt += [run_together(fits), *talk[len(fits) :]]
                     talk = []
             elif self._rng.random() < _TALKS and not clip.truncated:
-                talk, room = [clip], self._rng.randint(400, _LONGEST_TALK) - clip.features.shape[1]
+                size = _LONGEST_TALK if self._rng.random() < _LONG_TALKS else self._rng.randint(*_TALK_FRAMES)
+                talk, room = [clip], size - clip.features.shape[1]
             else:
                 dealt.append(clip)
         return dealt + talk

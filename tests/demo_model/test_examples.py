@@ -9,6 +9,7 @@ from demo_model.examples import (
     Pool,
     collate,
     frame_labels,
+    late,
     padded_length,
     run_together,
     sequence,
@@ -95,6 +96,24 @@ def test_clips_run_together_keep_their_words_and_times() -> None:
     assert (talk.start, round(talk.end, 2), talk.truncated) == (0.2, 2.7, True)
 
 
+def test_a_late_clip_begins_between_two_words() -> None:
+    clip = late(_clip(200, "one two three four"), 2)
+    assert clip.features.shape == (80, 120)
+    assert clip.text == "three four"
+    assert [(word.text, round(word.start, 2)) for word in clip.words or ()] == [("three", 0.0), ("four", 0.3)]
+    assert (clip.start, round(clip.end, 2)) == (0.0, 0.6)
+
+
+def test_the_pool_makes_some_clips_late_and_leaves_the_last_words() -> None:
+    pool = Pool(random.Random(1))
+    pool.add(iter([_clip(200, "one two three four") for _ in range(400)]))
+    texts = [clip.text for batch in pool.deal(400, 3000) for clip in batch]
+    words = " ".join(texts).split()
+    assert words.count("four") == words.count("three") == 400
+    assert 340 < words.count("two") < 400
+    assert 300 < words.count("one") < words.count("two")
+
+
 def test_the_pool_makes_talks_of_some_clips_and_loses_none() -> None:
     pool = Pool(random.Random(1))
     pool.add(iter([_clip(100 + n % 50, truncated=n % 9 == 0) for n in range(400)] + [_clip(90, "")] * 40))
@@ -102,6 +121,6 @@ def test_the_pool_makes_talks_of_some_clips_and_loses_none() -> None:
     talks = [clip for clip in dealt if len(clip.text.split()) > 2]
     assert sum(len(clip.text.split()) // 2 for clip in dealt) == 400
     assert sum(not clip.text for clip in dealt) == 40
-    assert 20 < len(talks) < 70
+    assert 20 < len(talks) < 120
     assert max(clip.features.shape[1] for clip in dealt) <= 2800 + 150
     assert sum(len(clip.text.split()) // 2 for clip in talks) > 130
