@@ -12,12 +12,12 @@ from sound import RATE
 WINDOW = 10 * RATE
 
 
-def speech(seconds: float, pauses: list[tuple[float, float]] = [], seed: int = 0) -> Samples:  # noqa: B006
-    """Noise with syllables of 250 ms; ``pauses`` are (start, length) in seconds."""
+def speech(seconds: float, pauses: list[tuple[float, float]] = [], *, decibels: float = 60) -> Samples:  # noqa: B006
+    """Noise with syllables of 250 ms; ``pauses`` are (start, length) in seconds, so many decibels under it."""
     t = np.arange(int(seconds * RATE)) / RATE
-    values = np.random.default_rng(seed).standard_normal(len(t)) * 4000 * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * t))
+    values = np.random.default_rng(0).standard_normal(len(t)) * 4000 * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * t))
     for start, length in pauses:
-        values[int(start * RATE) : int((start + length) * RATE)] *= 0.001
+        values[int(start * RATE) : int((start + length) * RATE)] *= 10 ** (-decibels / 20)
     return values.clip(-32000, 32000).astype(np.int16)
 
 
@@ -74,6 +74,12 @@ def test_a_window_that_has_enough_ends_at_the_next_long_pause() -> None:
     cuts = [stop for _, stop in windows(samples, max_window=WINDOW, pause_after=2 * RATE, is_over=True)]
     assert np.allclose(np.array(cuts) / RATE, [5.2, 7.2, 14], atol=0.1), "the first is too early, the last a scrap"
     assert len(windows(samples, max_window=WINDOW, is_over=True)) == 2
+
+
+@pytest.mark.parametrize(("length", "decibels", "ends"), [(0.2, 60, True), (0.2, 27, False), (0.4, 27, True)])
+def test_a_pause_between_sentences_is_deep_or_long(length: float, decibels: float, ends: bool) -> None:
+    samples = speech(6, [(3, length)], decibels=decibels)
+    assert len(windows(samples, max_window=WINDOW, pause_after=2 * RATE, is_over=True)) == 1 + ends
 
 
 def test_a_segment_that_grows_is_not_cut_where_it_stands() -> None:

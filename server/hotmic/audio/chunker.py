@@ -16,8 +16,9 @@ _PAUSE_DB = 20.0
 
 _FIRST, _LAST = 1 / 2, 0.95
 """Where in a window the cut may be: not so late that the next window begins with a scrap."""
-_EARLY_BLOCKS = 20
-"""A pause that ends a window before it is full is longer: one between sentences."""
+_EARLY_PAUSES = ((30.0, 12), (20.0, 24))
+"""Decibels under the loud parts and blocks of a pause that ends a window before it is full: one between sentences is
+either deep or long; within a sentence speech rarely falls silent altogether."""
 _SCRAP = SAMPLE_RATE // 2
 """Samples that the last window of a segment has at least."""
 
@@ -41,7 +42,7 @@ def windows(
         samples: The segment so far.
         max_window: Longest window in samples.
         overlap: Samples two windows share when there is no pause between them.
-        pause_after: Samples after which a window ends at the first pause of 200 ms; ``None`` for the longest windows.
+        pause_after: Samples after which a window ends at the first pause between sentences; ``None``: late.
         is_over: Whether the segment has ended: then its last window is looked at for such pauses, too.
 
     Returns:
@@ -89,15 +90,17 @@ def _choose_cut(window: Samples, pause_after: int | None) -> tuple[int, bool]:
 
 
 def _early_cut(powers: _Powers, pause_after: int) -> int | None:
-    """Return the middle of the first long pause behind ``pause_after`` samples, if there is one."""
+    """Return the middle of the first pause between sentences behind ``pause_after`` samples, if there is one."""
     if not len(powers):
         return None
-    quiet = powers <= float(np.percentile(powers, 95)) * 10 ** (-_PAUSE_DB / 10)
-    for start, stop in _runs(quiet):
-        middle = (start + stop) * _BLOCK // 2
-        if stop - start >= _EARLY_BLOCKS and middle >= pause_after:
-            return middle
-    return None
+    loud = float(np.percentile(powers, 95))
+    middles = (
+        (start + stop) * _BLOCK // 2
+        for decibels, blocks in _EARLY_PAUSES
+        for start, stop in _runs(powers <= loud * 10 ** (-decibels / 10))
+        if stop - start >= blocks
+    )
+    return min((middle for middle in middles if middle >= pause_after), default=None)
 
 
 def _longest_run(flags: npt.NDArray[np.bool_]) -> tuple[int, int]:
