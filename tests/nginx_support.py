@@ -1,9 +1,8 @@
-"""The shipped nginx.conf before a daemon of a test."""
+"""nginx before a daemon of a test, with the shipped nginx.conf or blocks of another one."""
 
 import os
 import shutil
 import socket
-import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from running import RunningDaemon
 
 ROOT = Path(__file__).parents[1]
 HOST = "captions.example.org"
+KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+"""What nginx keeps in files meanwhile."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -36,8 +37,7 @@ def nginx_before(daemon: RunningDaemon, folder: Path) -> Iterator[int]:
     made = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
     names = ("-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}")
     subprocess.run([*made, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    places = "".join(f"{kind}_temp_path {folder / kind};" for kind in kinds)
+    places = "".join(f"{kind}_temp_path {folder / kind};" for kind in KINDS)
     swaps = {
         "127.0.0.1:8765": urlsplit(daemon.control).netloc,
         "127.0.0.1:8766": urlsplit(daemon.audio).netloc,
@@ -57,24 +57,42 @@ def nginx_before(daemon: RunningDaemon, folder: Path) -> Iterator[int]:
     if os.geteuid() == 0:
         text = f"user root;\n{text}"
     (folder / "nginx.conf").write_text(text)
+    with running_nginx(nginx, folder, tls):
+        yield tls
+
+
+@contextmanager
+def nginx_with(blocks: str, folder: Path, port: int) -> Iterator[None]:
+    """Run nginx with blocks of its ``http``, where they say that it listens on a port."""
+    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert nginx, "nginx is not installed"
+    places = "".join(f"{kind}_temp_path {folder / kind};" for kind in KINDS)
+    frame = f"pid {folder / 'nginx.pid'};\nevents {{}}\nhttp {{\naccess_log off;\n{places}\n{blocks}}}\n"
+    (folder / "nginx.conf").write_text(f"user root;\n{frame}" if os.geteuid() == 0 else frame)
+    with running_nginx(nginx, folder, port):
+        yield
+
+
+@contextmanager
+def running_nginx(nginx: str, folder: Path, port: int) -> Iterator[None]:
+    """Run nginx with the nginx.conf of a folder, until the end; a port tells that it serves."""
     command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "start.log")]
     process = subprocess.Popen([*command, "-g", "daemon off;"])
     try:
-        wait_for_tls(tls, process, folder / "start.log")
-        yield tls
+        wait_for(port, process, folder / "start.log")
+        yield
     finally:
         process.terminate()
         process.wait(10)
 
 
-def wait_for_tls(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until a port is open."""
     deadline = time.monotonic() + 10
     while True:
         assert process.poll() is None, log.read_text()
         try:
-            with socket.create_connection(("127.0.0.1", port), 1) as plain, context.wrap_socket(plain):
+            with socket.create_connection(("127.0.0.1", port), 1):
                 return
         except OSError:
             assert time.monotonic() < deadline, log.read_text()

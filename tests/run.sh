@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-packages="python3-venv nodejs npm chromium nginx-light openssl espeak-ng flite festival festvox-kallpc16k ca-certificates"
+packages="python3-venv nodejs npm chromium nginx-light openssl curl espeak-ng flite festival festvox-kallpc16k ca-certificates"
 as_root=""
 [ "$(id -u)" = 0 ] || as_root="sudo"
 missing=""

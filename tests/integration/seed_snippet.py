@@ -1,8 +1,8 @@
 """Run a client of another server's document, letter by letter, against a daemon on any port.
 
-Usage: ``seed_snippet.py SNIPPET PORT WAV``. The snippet's ``localhost:8000`` becomes that port. It finds what its
-document takes for granted: ``audio_bytes``, the samples, and ``pyaudio``, a microphone that plays the file and then is
-silent.
+Usage: ``seed_snippet.py SNIPPET PORT WAV [ARGUMENT…]``. The documents' ports become that port. The snippet finds what
+its document takes for granted: ``audio_bytes`` and ``audio_data``, the samples, and ``pyaudio``, a microphone that
+plays the file and then is silent.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-THEIR_PORT = 8000
+THEIR_PORTS = (8000, 8765, 8766)
 HOLD = 8000
-"""Silent samples behind the file in ``audio_bytes``."""
+"""Silent samples behind the file in those."""
 
 
 class Microphone:
@@ -52,26 +52,29 @@ def pyaudio_of(pcm: bytes) -> types.ModuleType:
 
 
 def redirect(port: int) -> None:
-    """Let connections to the port of the documents go to another one."""
+    """Let connections to a port of the documents go to another one."""
     connect = asyncio.BaseEventLoop.create_connection
 
     async def create_connection(loop: Any, factory: Any, host: Any = None, wanted: Any = None, **more: Any) -> Any:
         wanted = more.pop("port", wanted)
-        return await connect(loop, factory, host, port if wanted == THEIR_PORT else wanted, **more)
+        return await connect(loop, factory, host, port if wanted in THEIR_PORTS else wanted, **more)
 
     asyncio.BaseEventLoop.create_connection = create_connection  # type: ignore[method-assign, assignment]
 
 
-def main(snippet: str, port: str, path: str) -> None:
+def main(snippet: str, port: str, path: str, *arguments: str) -> None:
     """Set the stage and run the snippet."""
     with wave.open(path) as file:
         assert (file.getframerate(), file.getnchannels()) == (16_000, 1)
         pcm = file.readframes(file.getnframes())
-    builtins.audio_bytes = pcm + bytes(2 * HOLD)  # type: ignore[attr-defined]
+    builtins.audio_bytes = builtins.audio_data = pcm + bytes(2 * HOLD)  # type: ignore[attr-defined]
     sys.modules["pyaudio"] = pyaudio_of(pcm)
+    sys.argv = [snippet, *arguments]
     redirect(int(port))
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    runpy.run_path(snippet, run_name="__main__")
+    found = runpy.run_path(snippet, run_name="__main__")
+    if "connect_to_asr" in found:  # its document leaves the call to the reader
+        asyncio.run(found["connect_to_asr"]())
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from browser_support import listening_page
 from container_support import bad_recordings, record
 from hotmic.values import SAMPLE_RATE, Samples
 from running import CLIPS, Caller, RunningDaemon, calling, running_daemon
+from seed_stage import run_python
 from wav_support import BAD_WAVS, FLOAT, NO_SOUND, data, fmt, pieces, read_clip, riff, wav
 
 pytestmark = pytest.mark.integration
@@ -75,18 +74,8 @@ async def next_of(caller: Caller) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["flight", "order_latte", "phone_number"])
 def test_the_python_example_of_the_guide(daemon: RunningDaemon, tmp_path: Path, name: str) -> None:
-    """It connects to a fixed address: here that leads to the daemon under test."""
     file_of(name, tmp_path)
-    redirect = (
-        "import runpy, websockets; connect = websockets.connect; asked = []\n"
-        f"websockets.connect = lambda uri: asked.append(uri) or connect({daemon.control!r})\n"
-        f"runpy.run_path({str(SNIPPETS / 'live_caption.py')!r}); assert asked == ['ws://localhost:8765']"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", redirect], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    heard = [json.loads(line) for line in done.stdout.splitlines()]
+    heard = [json.loads(line) for line in run_python("live_caption.py", daemon.control, cwd=tmp_path)]
     assert text_of(heard) == TEXTS[name]
     assert len(heard) == -(-len(clip(name)) // 16_000), "one answer for every second"
     shown = {"type", "text", "duration", "processing_time", "rtf", "timestamp"}

@@ -1,0 +1,3 @@
+// Browser example
+const arrayBuffer = await audioBlob.arrayBuffer();
+websocket.send(arrayBuffer);

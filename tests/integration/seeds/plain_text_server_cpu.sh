@@ -1,0 +1,1 @@
+python websocket_server.py --device cpu --dtype float32

@@ -1,0 +1,1 @@
+python websocket_server.py --model-id Oriserve/Whisper-Hindi2Hinglish-Prime
