@@ -28,6 +28,7 @@ from hotmic.net.health_route import add_health
 from hotmic.net.listener import PING_INTERVAL, PING_TIMEOUT
 from hotmic.net.manual_route import add_manual
 from hotmic.net.model_route import add_models
+from hotmic.net.openai_refusal import add_refusals
 from hotmic.net.openai_rest import OpenAiRest
 from hotmic.net.prompt import PromptProtocol
 from hotmic.net.reception import Reception
@@ -83,6 +84,7 @@ def build_gateway(
         named = {f"{name}_port": port for name, port in ports().items() if name in ("http", "control", "audio")}
         return {**named, "control_path": "/ws/control", "audio_path": "/ws/audio"}
 
+    add_refusals(app)
     app.mount("/", StaticFiles(directory=web, html=True))
     return app
 
