@@ -236,6 +236,7 @@ class Daemon:
             gateway,
             max_message=self.settings.max_message_bytes,
             may_compress=self._gateway_reception.may_compress,
+            slow_client=self.settings.slow_client_s,
             tls=self._tls,
         )
         host = self.settings.host

@@ -6,8 +6,9 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -26,6 +27,7 @@ from hotmic.net.guard import Guard
 from hotmic.net.health import Health
 from hotmic.net.health_route import add_health
 from hotmic.net.listener import PING_INTERVAL, PING_TIMEOUT
+from hotmic.net.liveness import keep_short
 from hotmic.net.manual_route import add_manual
 from hotmic.net.model_route import add_models
 from hotmic.net.openai_refusal import add_refusals
@@ -104,6 +106,7 @@ class Gateway:
         app: What it serves.
         max_message: Largest WebSocket frame in bytes.
         may_compress: Whether the WebSocket at a path and query may be compressed.
+        slow_client: Seconds after which a client that reads nothing of an answer is cut.
         tls: What the port encrypts with; ``None`` for plain sockets.
     """
 
@@ -113,9 +116,11 @@ class Gateway:
         *,
         max_message: int,
         may_compress: Callable[[str], bool],
+        slow_client: float,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._app, self._max_message, self._may_compress, self._tls = app, max_message, may_compress, tls
+        self._slow_client = slow_client
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -133,9 +138,10 @@ class Gateway:
         except OSError as error:
             bound.close()
             raise ConfigError(f"http_port: cannot listen on {host}:{port}: {error.strerror}.") from error
+        keep_short([bound])
         config = uvicorn.Config(
             self._app,
-            http=PromptProtocol,
+            http=cast(type[asyncio.Protocol], partial(PromptProtocol, slow_client=self._slow_client)),
             ws=compressing(self._may_compress),
             ws_max_size=self._max_message,
             ws_ping_interval=PING_INTERVAL,
