@@ -1,12 +1,14 @@
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import FastAPI, WebSocket
-from fastapi.responses import StreamingResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from hotmic.net import prompt
 from hotmic.net.gateway import Gateway
@@ -116,6 +118,25 @@ def test_headers_have_a_limit() -> None:
             assert b"here" not in answer
 
     asyncio.run(main())
+
+
+def test_a_refused_handshake_is_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    app = FastAPI()
+
+    @app.websocket("/ws")
+    async def refuse(socket: WebSocket) -> None:
+        await socket.send_denial_response(PlainTextResponse("go away", 403))
+
+    async def main() -> None:
+        opened = Gateway(app, max_message=1 << 16, may_compress=lambda target: False, slow_client=WITHIN)
+        port = await opened.open("127.0.0.1", 0)
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://127.0.0.1:{port}/ws")
+        assert (refused.value.response.status_code, refused.value.response.body) == (403, b"go away")
+        await opened.close()
+
+    asyncio.run(main())
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 POUR = b"GET /stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
