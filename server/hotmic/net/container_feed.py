@@ -17,8 +17,8 @@ FIRST_SOUND = 15.0
 
 
 def container_quota(most: int) -> Quota:
-    """Return what counts the open containers of a daemon, whoever sends them."""
-    return Quota("containers", per_address=most, per_token=most, total=most)
+    """Return what counts the open containers of a daemon; one address takes half of them at most, rounded up."""
+    return Quota("containers", per_address=-(-most // 2), per_token=most, total=most)
 
 
 class ContainerFeed:
