@@ -13,13 +13,15 @@ from hotmic.dialects.dialect import Frame
 from hotmic.dialects.live_caption import LiveCaptionDialect
 from hotmic.engines import echo
 from hotmic.net.connection import Connection
+from hotmic.net.grant import Grant
 from net_support import ANYBODY, FakePeer, House
 
 
-def admit(house: House, peer: FakePeer) -> "asyncio.Task[None]":
+def admit(house: House, peer: FakePeer, *, grant: Grant = ANYBODY, channel: str = "") -> "asyncio.Task[None]":
     """Let somebody in at the port that control and captions share."""
     dialect = ControlOrCaptionDialect(LiveCaptionDialect())
-    return asyncio.get_running_loop().create_task(Connection(peer, dialect, house.services, grant=ANYBODY).run())
+    connection = Connection(peer, dialect, house.services, grant=grant, channel=channel)
+    return asyncio.get_running_loop().create_task(connection.run())
 
 
 def sound(first: int, last: int) -> bytes:
@@ -179,3 +181,23 @@ def test_a_connection_that_ends_begins_no_container_behind_the_last_one(
 
     virtual_time.run(main())
     assert done == ["closed"]
+
+
+def test_a_token_of_patterns_alone_names_its_channel_in_the_url_and_is_told_so(tmp_path: Path) -> None:
+    async def main() -> None:
+        house, grant = House(tmp_path), Grant(name="halls", channels=("hall-*",))
+        unnamed, named = FakePeer(), FakePeer()
+        refused, task = admit(house, unnamed, grant=grant), admit(house, named, grant=grant, channel="hall-7")
+        await refused
+        assert unnamed.sent[-1]["code"] == "not_authorized"
+        assert "?channel=NAME" in unnamed.sent[-1]["message"]
+        assert unnamed.closed is not None
+        assert unnamed.closed[0] == 1008
+        named.say(sound(0, 10))
+        named.say(bytes(32_000))
+        await asyncio.sleep(6)
+        assert words(named) == [str(number) for number in range(10)]
+        named.leave()
+        await task
+
+    virtual_time.run(main())
