@@ -4,17 +4,21 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import virtual_time
+from container_support import record
 from hotmic.commands import AppendContainer
 from hotmic.dialects.control_or_caption import ControlOrCaptionDialect
 from hotmic.dialects.dialect import Frame
 from hotmic.dialects.live_caption import LiveCaptionDialect
 from hotmic.engines import echo
 from hotmic.net.connection import Connection
+from hotmic.net.container import ContainerStream
 from hotmic.net.grant import Grant
 from net_support import ANYBODY, FakePeer, House
+from wav_support import pieces
 
 
 def admit(house: House, peer: FakePeer, *, grant: Grant = ANYBODY, channel: str = "") -> "asyncio.Task[None]":
@@ -201,3 +205,41 @@ def test_a_token_of_patterns_alone_names_its_channel_in_the_url_and_is_told_so(t
         await task
 
     virtual_time.run(main())
+
+
+@pytest.mark.parametrize("says_goodbye", [True, False])
+def test_who_leaves_behind_the_last_blob_is_heard_to_its_end(tmp_path: Path, *, says_goodbye: bool) -> None:
+    async def main() -> None:
+        house, peer = House(tmp_path), FakePeer()
+        task = admit(house, peer)
+        for blob in pieces(record(np.frombuffer(sound(0, 30), np.int16), "webm"), 2_000):
+            peer.say(blob)
+        if says_goodbye:
+            peer.leave()
+        else:
+            peer.break_off()
+        async with asyncio.timeout(60):
+            await task
+        heard = house.services.metrics.registry.get_sample_value("hotmic_audio_seconds_total")
+        assert heard == pytest.approx(3.0, abs=0.05)
+
+    asyncio.run(main())
+
+
+def test_a_decoder_that_hangs_keeps_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hotmic.net.container_feed.LAST_SOUND", 0.1)
+
+    async def never(_: ContainerStream) -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        house, peer = House(tmp_path, streams=1), FakePeer()
+        task = admit(house, peer)
+        peer.say(record(np.zeros(16_000, np.int16), "webm"))
+        monkeypatch.setattr("hotmic.net.container.ContainerStream.finish", never)
+        peer.leave()
+        async with asyncio.timeout(60):
+            await task
+        house.services.containers.enter(address="another", token=None)()  # there is room for one
+
+    asyncio.run(main())
