@@ -28,6 +28,7 @@ from hotmic.net.limit import Quota
 from hotmic.net.reply import address_of
 from hotmic.net.security import Credentials
 from hotmic.net.services import Services
+from hotmic.net.session_config import configure
 from hotmic.values import Pool, Task
 
 UPLOAD_PATIENCE = 60.0
@@ -209,7 +210,7 @@ class OpenAiRest:
         if spec is not None:
             grant.require("control")
         asked = msgspec.structs.replace(wish.options, model=spec.id if spec is not None else None)
-        options = merge(control.options_of(""), asked)
+        options = merge(configure(control.options_of(""), grant.session_config, control)[0], asked)
         try:
             control.check(options)
         except HotmicError as error:
