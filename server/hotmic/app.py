@@ -219,6 +219,7 @@ class Daemon:
             access=self.access,
             web=find_web(),
             ports=lambda: self.ports,
+            paths={listener.name: listener.paths for listener, _ in self._listeners},
             health=Health(
                 control=self.control,
                 pool=self.pool,

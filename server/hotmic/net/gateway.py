@@ -47,6 +47,7 @@ def build_gateway(
     access: Access,
     web: Path,
     ports: Callable[[], Mapping[str, int]],
+    paths: Mapping[str, Mapping[str, str]],
     health: Health,
     reception: Reception,
     sharing: Sharing,
@@ -60,6 +61,7 @@ def build_gateway(
         access: Checks Host, Origin and tokens.
         web: Folder of the page.
         ports: Returns the port of each listener by its name.
+        paths: The dialect of each path of the other listeners, by their names.
         health: Looks at the daemon.
         reception: Serves the paths that are WebSockets.
         sharing: Which pages of other origins may read the answers.
@@ -74,7 +76,7 @@ def build_gateway(
     add_client_secrets(app, access)
     rest.add_to(app)
     add_models(app, control, access, is_draining=lambda: reception.is_draining)
-    add_manual(app, reception.paths, ports)
+    add_manual(app, {"http": reception.paths, **paths}, ports)
 
     @app.get("/metrics", tags=["health"], summary="Series for Prometheus", response_class=PlainTextResponse)
     async def series() -> PlainTextResponse:
