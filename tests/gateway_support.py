@@ -70,6 +70,7 @@ class Front:
             access=access,
             web=find_web(),
             ports=lambda: PORTS,
+            paths={"control": {"/": "control"}, "audio": {"*": "audio"}},
             health=Health(
                 control=house.control,
                 pool=house.pool,

@@ -44,12 +44,11 @@ from hotmic.net.series import Series
 from hotmic.net.services import Services
 from hotmic.net.sharing import Sharing
 from hotmic.net.token_watch import TokenWatch
+from hotmic.net.watch import Watch
 from hotmic.values import LoadProgress
 
 DUAL_PATHS = ("/", "/ws/control", "/ws/audio")
 """Where the control and the audio port answer: a proxy may pass either path on to either."""
-REGISTRY_POLL = 1.0
-"""Seconds between two looks at models.yaml."""
 
 log = structlog.get_logger(__name__)
 
@@ -153,6 +152,15 @@ class Daemon:
             for name, setting, port, paths in doors
         ]
 
+    def _build_watch(self) -> Watch:
+        looks = {
+            "the log": self._look_at_log,
+            "the tokens": self._look_at_tokens,
+            "the TLS certificate": self._look_at_certificate,
+            "models.yaml": self._look_at_models,
+        }
+        return Watch(looks, self.runner.notices)
+
     def _build_series(self) -> Series:
         return Series(
             model_ids=lambda: [spec.id for spec in self.control.registry.specs],
@@ -177,7 +185,7 @@ class Daemon:
         for listener, port in self._listeners:
             self.ports[listener.name] = await listener.open(host, port)
             on_listening(listener.name, f"{self._scheme('ws')}://{shown}:{self.ports[listener.name]}")
-        self._watcher = asyncio.create_task(self._watch_registry())
+        self._watcher = asyncio.create_task(self._build_watch().run())
         self._pulse.open()
         self.metrics.registry.register(self._build_series())
         limit = file_limit() or 0
@@ -211,6 +219,7 @@ class Daemon:
             access=self.access,
             web=find_web(),
             ports=lambda: self.ports,
+            paths={listener.name: listener.paths for listener, _ in self._listeners},
             health=Health(
                 control=self.control,
                 pool=self.pool,
@@ -228,6 +237,7 @@ class Daemon:
             gateway,
             max_message=self.settings.max_message_bytes,
             may_compress=self._gateway_reception.may_compress,
+            slow_client=self.settings.slow_client_s,
             tls=self._tls,
         )
         host = self.settings.host
@@ -294,7 +304,10 @@ class Daemon:
                 what = "could not be loaded" if model.state == "failed" else "keeps crashing and is given up"
                 self.runner.notices.show("model_failed", f"The model '{model.model_id}' {what}: {model.reason}")
 
-    def _look_at_certificate(self) -> None:
+    async def _look_at_log(self) -> None:
+        self.runner.notices.show("log", LogStream.problem)
+
+    async def _look_at_certificate(self) -> None:
         if self._certificate is None:
             return
         try:
@@ -305,22 +318,22 @@ class Daemon:
         problem = "The TLS certificate was edited and cannot be used; the old one stays. The log says why."
         self.runner.notices.show("tls", problem if self._certificate.problem else "")
 
-    async def _watch_registry(self) -> None:
-        while True:
-            await asyncio.sleep(REGISTRY_POLL)
-            self.runner.notices.show("log", LogStream.problem)
+    async def _look_at_tokens(self) -> None:
+        try:
             await self._token_watch.look()
+        finally:
             self.runner.notices.show("tokens", self._token_watch.problem)
-            self._look_at_certificate()
-            change = await asyncio.to_thread(self._registry_file.changed)
-            match change:
-                case Registry():
-                    self.control.registry = self.pool.registry = change
-                    log.info("models.yaml was edited.", models=len(change.specs))
-                    self.control.announce_models()
-                case ConfigError():
-                    log.error("models.yaml was edited and cannot be used; the old one stays.", reason=change.message)
-                    self.control.announce_models(problem=change.message)
+
+    async def _look_at_models(self) -> None:
+        change = await asyncio.to_thread(self._registry_file.changed)
+        match change:
+            case Registry():
+                self.control.registry = self.pool.registry = change
+                log.info("models.yaml was edited.", models=len(change.specs))
+                self.control.announce_models()
+            case ConfigError():
+                log.error("models.yaml was edited and cannot be used; the old one stays.", reason=change.message)
+                self.control.announce_models(problem=change.message)
 
 
 def check_language(language: str | None, spec: ModelSpec) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hotmic.config.compat import PRESETS, arguments_of, model_of, preset_of
+from hotmic.config.compat import PRESETS, arguments_of, check_model, model_of, preset_of
 from hotmic.config.registry import Registry
 from hotmic.config.settings import Settings, load_settings
 from hotmic.errors import ConfigError
@@ -109,6 +109,18 @@ def test_a_variable_that_does_not_fit_is_named(name: str, variable: str, text: s
     with pytest.raises(ConfigError, match=f"^{variable}: .* Allowed: ") as caught:
         preset_of(name, {variable: text})
     assert (caught.value.file, caught.value.value) == (variable, text)
+
+
+@pytest.mark.parametrize("text", ["/models/none.pt", "../../etc/passwd", "a" * 300, "ไทย.pt"])
+def test_a_model_file_that_no_model_is_known_by_is_told_with_its_variable(registry: Registry, text: str) -> None:
+    environment = {"WHISPER_MODEL_PATH": text}
+    model = preset_of("simul", environment)["model"]
+    with pytest.raises(ConfigError, match=r"^WHISPER_MODEL_PATH: .* Allowed: .*turbo\.pt") as caught:
+        check_model("simul", environment, registry, model=model)
+    assert (caught.value.file, caught.value.value) == ("WHISPER_MODEL_PATH", text)
+    check_model("simul", environment, registry, model="another")  # a flag won
+    check_model("rnnt", environment, registry, model=model)
+    check_model("simul", {"WHISPER_MODEL_PATH": "models/turbo.pt"}, registry, model="turbo.pt")
 
 
 def test_an_unknown_server_is_answered_with_the_nearest() -> None:

@@ -17,8 +17,18 @@ SERVERS = {
     "control": "localhost:8765",
     "audio": "localhost:8766",
     "audio-1": "localhost:9000",
+    "live_caption-rnnt-2": "localhost:9001",
+    "simul-3": "localhost:9002",
 }
-DOCUMENT = build_document(EXCHANGES, paths=GATEWAY_PATHS, servers=SERVERS, protocol="wss", version="1.2.3")
+PATHS = {
+    "gateway": GATEWAY_PATHS,
+    "control": {"/": "control_or_caption", "/ws/control": "control", "/ws/audio": "control"},
+    "audio": dict.fromkeys(("/", "/ws/control", "/ws/audio"), "audio"),
+    "audio-1": {"*": "audio"},
+    "live_caption-rnnt-2": {"/captions": "live_caption", "/more": "live_caption", "/ws/transcribe": "rnnt"},
+    "simul-3": {"/ws/transcription": "rnnt", "*": "simul"},
+}
+DOCUMENT = build_document(EXCHANGES, paths=PATHS, servers=SERVERS, protocol="wss", version="1.2.3", any_path="*")
 
 
 def nodes(value: Any) -> Iterator[dict[str, Any]]:
@@ -74,7 +84,7 @@ def test_every_reference_resolves_and_nothing_is_left_over() -> None:
 
 def test_it_is_fresh() -> None:
     assert [*EXCHANGES, *SHARED] == list(DIALECTS), "every dialect has its messages in dialects/catalogue.py"
-    assert {channel["address"] for channel in DOCUMENT["channels"].values()} == set(GATEWAY_PATHS)
+    assert {DOCUMENT["channels"][dialect]["address"] for dialect in EXCHANGES} == set(GATEWAY_PATHS)
     for dialect, exchange in EXCHANGES.items():
         for action, said in (("receive", exchange.received), ("send", exchange.sent)):
             references = DOCUMENT["operations"][f"{dialect}.{action}"]["messages"]
@@ -97,6 +107,25 @@ def test_all_that_is_accepted_is_described(dialect: str, accepted: tuple[type, .
     assert set(accepted) == {m for m in EXCHANGES[dialect].received if not isinstance(m, Raw)}
 
 
+def test_a_listener_stands_with_the_paths_it_has() -> None:
+    found = {
+        name: (channel["address"], [server["$ref"].rpartition("/")[2] for server in channel["servers"]])
+        for name, channel in DOCUMENT["channels"].items()
+    }
+    assert found == {
+        "control": ("/ws/control", ["gateway", "control"]),
+        "audio": ("/ws/audio", ["gateway", "audio", "audio-1"]),
+        "openai_realtime": ("/v1/realtime", ["gateway"]),
+        "plain_text": ("/", ["gateway"]),
+        "rnnt": ("/ws/transcribe", ["gateway", "live_caption-rnnt-2"]),
+        "rnnt.simul-3": ("/ws/transcription", ["simul-3"]),
+        "simul": ("/ws/transcription", ["gateway"]),
+        "simul.simul-3": ("/", ["simul-3"]),
+        "live_caption": ("/ws/live-caption", ["gateway"]),
+        "live_caption.live_caption-rnnt-2": ("/captions", ["live_caption-rnnt-2"]),
+    }
+
+
 def test_a_name_means_one_frame() -> None:
     frames = {m for exchange in EXCHANGES.values() for m in (*exchange.received, *exchange.sent) if isinstance(m, Raw)}
     assert len({frame.name for frame in frames}) == len(frames)
@@ -109,6 +138,13 @@ def test_messages_of_two_dialects_may_have_one_name() -> None:
         "a": Exchange(summary="A.", received=(one,), sent=(one,)),
         "b": Exchange(summary="B.", received=(two,), sent=(two,)),
     }
-    document = build_document(exchanges, paths={"/a": "a", "/b": "b"}, servers=SERVERS, protocol="wss", version="1")
+    document = build_document(
+        exchanges,
+        paths={"gateway": {"/a": "a", "/b": "b"}},
+        servers=SERVERS,
+        protocol="wss",
+        version="1",
+        any_path="*",
+    )
     assert len(document["components"]["schemas"]) == len(document["components"]["messages"]) == 2
     assert [len(channel["messages"]) for channel in document["channels"].values()] == [1, 1]

@@ -203,3 +203,10 @@ def test_a_preset_that_does_not_fit_is_told(command: tuple[str, ...], why: str) 
     assert done.returncode == 2
     assert why in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_variable_of_the_original_that_names_no_model_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHISPER_MODEL_PATH", "models/none.pt")
+    done = run("-m", "hotmic", "serve", "--compat", "simul")
+    assert done.returncode == 2
+    assert done.stderr.startswith("hotmic: WHISPER_MODEL_PATH: 'models/none.pt' does not fit.")

@@ -4,22 +4,28 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import virtual_time
+from container_support import record
 from hotmic.commands import AppendContainer
 from hotmic.dialects.control_or_caption import ControlOrCaptionDialect
 from hotmic.dialects.dialect import Frame
 from hotmic.dialects.live_caption import LiveCaptionDialect
 from hotmic.engines import echo
 from hotmic.net.connection import Connection
+from hotmic.net.container import ContainerStream
+from hotmic.net.grant import Grant
 from net_support import ANYBODY, FakePeer, House
+from wav_support import pieces
 
 
-def admit(house: House, peer: FakePeer) -> "asyncio.Task[None]":
+def admit(house: House, peer: FakePeer, *, grant: Grant = ANYBODY, channel: str = "") -> "asyncio.Task[None]":
     """Let somebody in at the port that control and captions share."""
     dialect = ControlOrCaptionDialect(LiveCaptionDialect())
-    return asyncio.get_running_loop().create_task(Connection(peer, dialect, house.services, grant=ANYBODY).run())
+    connection = Connection(peer, dialect, house.services, grant=grant, channel=channel)
+    return asyncio.get_running_loop().create_task(connection.run())
 
 
 def sound(first: int, last: int) -> bytes:
@@ -179,3 +185,61 @@ def test_a_connection_that_ends_begins_no_container_behind_the_last_one(
 
     virtual_time.run(main())
     assert done == ["closed"]
+
+
+def test_a_token_of_patterns_alone_names_its_channel_in_the_url_and_is_told_so(tmp_path: Path) -> None:
+    async def main() -> None:
+        house, grant = House(tmp_path), Grant(name="halls", channels=("hall-*",))
+        unnamed, named = FakePeer(), FakePeer()
+        refused, task = admit(house, unnamed, grant=grant), admit(house, named, grant=grant, channel="hall-7")
+        await refused
+        assert unnamed.sent[-1]["code"] == "not_authorized"
+        assert "?channel=NAME" in unnamed.sent[-1]["message"]
+        assert unnamed.closed is not None
+        assert unnamed.closed[0] == 1008
+        named.say(sound(0, 10))
+        named.say(bytes(32_000))
+        await asyncio.sleep(6)
+        assert words(named) == [str(number) for number in range(10)]
+        named.leave()
+        await task
+
+    virtual_time.run(main())
+
+
+@pytest.mark.parametrize("says_goodbye", [True, False])
+def test_who_leaves_behind_the_last_blob_is_heard_to_its_end(tmp_path: Path, *, says_goodbye: bool) -> None:
+    async def main() -> None:
+        house, peer = House(tmp_path), FakePeer()
+        task = admit(house, peer)
+        for blob in pieces(record(np.frombuffer(sound(0, 30), np.int16), "webm"), 2_000):
+            peer.say(blob)
+        if says_goodbye:
+            peer.leave()
+        else:
+            peer.break_off()
+        async with asyncio.timeout(60):
+            await task
+        heard = house.services.metrics.registry.get_sample_value("hotmic_audio_seconds_total")
+        assert heard == pytest.approx(3.0, abs=0.05)
+
+    asyncio.run(main())
+
+
+def test_a_decoder_that_hangs_keeps_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hotmic.net.container_feed.LAST_SOUND", 0.1)
+
+    async def never(_: ContainerStream) -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        house, peer = House(tmp_path, streams=1), FakePeer()
+        task = admit(house, peer)
+        peer.say(record(np.zeros(16_000, np.int16), "webm"))
+        monkeypatch.setattr("hotmic.net.container.ContainerStream.finish", never)
+        peer.leave()
+        async with asyncio.timeout(60):
+            await task
+        house.services.containers.enter(address="another", token=None)()  # there is room for one
+
+    asyncio.run(main())

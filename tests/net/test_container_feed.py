@@ -137,6 +137,21 @@ def test_there_is_an_end_to_them_and_closing_makes_room() -> None:
     run(main, Speaker())
 
 
+@pytest.mark.parametrize(("most", "share"), [(1, 1), (2, 1), (5, 3), (32, 16)])
+def test_one_address_takes_at_most_half_of_them(most: int, share: int) -> None:
+    quota = container_quota(most)
+    leaves = [quota.enter(address="greedy", token=f"token-{number}") for number in range(share)]
+    with pytest.raises(QuotaReached, match="Too many containers from this address" if most > 1 else "as many") as full:
+        quota.enter(address="greedy", token="another")
+    assert full.value.code == "rate_limited"
+    others = [quota.enter(address="other", token=None) for _ in range(most - share)]
+    with pytest.raises(QuotaReached, match="as many containers as it may"):
+        quota.enter(address="third", token=None)
+    for leave in (*leaves, *others):
+        leave()
+    quota.enter(address="greedy", token="another")
+
+
 def _child(speaker: Speaker) -> int:
     stream = speaker.feed._stream
     assert stream is not None

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +17,14 @@ from hotmic.net.container import ContainerLimits
 from hotmic.net.file_work import FileWork
 from hotmic.net.grant import Grant
 from hotmic.net.security import Tokens
+from hotmic.net.throttle import Rates
 from hotmic.values import Samples
 from net_support import House
 
 ALICE = Grant(name="alice", token_id="a1")
 PIECE = np.concatenate([echo.speech(30, first=0), np.zeros(48_000, np.int16)])
 SECONDS = len(PIECE) / 16_000
+BURST = 2.0
 
 
 class Stream:
@@ -48,7 +48,7 @@ class Stream:
 
 def begin(folder: Path, monkeypatch: pytest.MonkeyPatch, grant: Grant) -> tuple[House, FileWork]:
     monkeypatch.setattr("hotmic.net.file_work.ContainerStream", Stream)
-    house = House(folder, tokens=Tokens({b"digest": ALICE}))
+    house = House(folder, tokens=Tokens({b"digest": ALICE}), rates=Rates(audio_burst=BURST))
     work = FileWork(house.services, house.pool, ContainerLimits(), grant)
     work.start(SessionOptions(), tenant="token:alice")
     return house, work
@@ -64,6 +64,46 @@ def test_a_file_counts_with_the_audio_of_the_day(tmp_path: Path, monkeypatch: py
         with pytest.raises(QuotaReached):
             house.services.access.spend(Grant(name="alice", audio_minutes_per_day=0.15), 9 - SECONDS + 0.1)
         assert house.runner.session_count == 0
+
+    virtual_time.run(main())
+
+
+def test_a_file_comes_as_fast_as_the_token_s_audio_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        _, work = begin(tmp_path, monkeypatch, Grant(name="alice", token_id="a1", audio_speed=2))
+        finals = []
+        while (final := await work.next_final()) is not None:
+            finals.append(final.text)
+        assert len(finals) == 3, "it waits, and loses nothing"
+        assert asyncio.get_running_loop().time() >= 2 * SECONDS / 2, "two pieces behind the first"
+        await work.close()
+
+    virtual_time.run(main())
+
+
+def test_a_file_whose_token_is_revoked_ends_before_anything_of_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        house, work = begin(tmp_path, monkeypatch, ALICE)
+        house.pool.delay = 1e6
+        await asyncio.sleep(1)  # all of the sound is taken, nothing decoded
+        house.services.roster.check_grants()
+        house.services.access.replace_tokens(Tokens({}))
+        for _ in range(2):
+            house.services.roster.check_grants()
+        with pytest.raises(TokenRevoked):
+            await work.next_final()
+        with pytest.raises(TokenRevoked):
+            work.receive_bytes(b"more of it")
+        with pytest.raises(TokenRevoked):
+            await work.barred()
+        await asyncio.sleep(1)
+        assert house.runner.session_count == 0
+        await work.close()
+        assert asyncio.get_running_loop().time() < 10
+        house.services.access.replace_tokens(Tokens({}))
+        house.services.roster.check_grants()
 
     virtual_time.run(main())
 
@@ -99,13 +139,12 @@ class Quiet:
         self.ends.set()
 
 
-def test_how_far_it_is_does_not_wait_for_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_far_it_is_does_not_wait_for_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         quiet = Quiet()
         monkeypatch.setattr(file_work, "Transcription", lambda *_, **__: quiet)
-        services: Any = SimpleNamespace(runner=None)
-        pool: Any = SimpleNamespace(current="demo-en")
-        work = file_work.FileWork(services, pool, ContainerLimits(), grant=None)  # type: ignore[arg-type]
+        house = House(tmp_path)
+        work = file_work.FileWork(house.services, house.pool, ContainerLimits(), Grant())
         assert work.seconds == 0.0
         work.start(SessionOptions(), tenant="t")
         await quiet.began.wait()

@@ -1,17 +1,22 @@
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import FastAPI, WebSocket
+from fastapi.responses import PlainTextResponse, StreamingResponse
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from hotmic.net import prompt
 from hotmic.net.gateway import Gateway
 
 HANG = 20.0
 WITHIN = 0.3
+POURED, DROP = 2000, b"data: " + b"x" * 10_000 + b"\n\n"
+"""A stream that fits into no buffer of any system."""
 ASK = b"GET /quick HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -21,8 +26,8 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def gateway() -> AsyncIterator[int]:
-    app = FastAPI()
+async def gateway(poured: asyncio.Event | None = None) -> AsyncIterator[int]:
+    app, poured = FastAPI(), poured or asyncio.Event()
 
     @app.get("/quick")
     async def quick() -> str:
@@ -33,12 +38,23 @@ async def gateway() -> AsyncIterator[int]:
         await asyncio.sleep(3 * WITHIN)
         return "here"
 
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(pour(), media_type="text/event-stream")
+
+    async def pour() -> AsyncIterator[bytes]:
+        try:
+            for _ in range(POURED):
+                yield DROP
+        finally:
+            poured.set()
+
     @app.websocket("/ws")
     async def echo(socket: WebSocket) -> None:
         await socket.accept()
         await socket.send_text(await socket.receive_text())
 
-    opened = Gateway(app, max_message=1 << 16, may_compress=lambda target: False)
+    opened = Gateway(app, max_message=1 << 16, may_compress=lambda target: False, slow_client=WITHIN)
     try:
         yield await opened.open("127.0.0.1", 0)
     finally:
@@ -100,5 +116,61 @@ def test_headers_have_a_limit() -> None:
             with contextlib.suppress(ConnectionResetError):  # it does not read what it refuses
                 answer = await hear(port, ASK[:-2], lines, b"Connection: close\r\n\r\n")
             assert b"here" not in answer
+
+    asyncio.run(main())
+
+
+def test_a_refused_handshake_is_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    app = FastAPI()
+
+    @app.websocket("/ws")
+    async def refuse(socket: WebSocket) -> None:
+        await socket.send_denial_response(PlainTextResponse("go away", 403))
+
+    async def main() -> None:
+        opened = Gateway(app, max_message=1 << 16, may_compress=lambda target: False, slow_client=WITHIN)
+        port = await opened.open("127.0.0.1", 0)
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://127.0.0.1:{port}/ws")
+        assert (refused.value.response.status_code, refused.value.response.body) == (403, b"go away")
+        await opened.close()
+
+    asyncio.run(main())
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+POUR = b"GET /stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def test_who_does_not_read_is_cut_and_its_stream_ends() -> None:
+    async def main() -> None:
+        poured = asyncio.Event()
+        async with gateway(poured) as port, asyncio.timeout(HANG):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+            writer.write(POUR)
+            await poured.wait()
+            heard = 0
+            with contextlib.suppress(ConnectionResetError):
+                while piece := await reader.read(1 << 16):
+                    heard += len(piece)
+            assert heard < POURED * len(DROP)
+            writer.close()
+
+    asyncio.run(main())
+
+
+def test_who_reads_slowly_hears_all_of_it() -> None:
+    async def main() -> None:
+        async with gateway() as port, asyncio.timeout(3 * HANG):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 14)
+            writer.write(POUR)
+            heard, slept = 0, 0.0
+            while piece := await reader.read(1 << 18):
+                heard += len(piece)
+                if slept < 6 * WITHIN:
+                    await asyncio.sleep(WITHIN / 4)  # slower than the stream, and yet reading all the time
+                    slept += WITHIN / 4
+            assert heard > POURED * len(DROP)
+            writer.close()
 
     asyncio.run(main())

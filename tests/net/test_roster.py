@@ -1,3 +1,4 @@
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from hotmic.net.roster import ClientReport, Roster
@@ -50,3 +51,29 @@ def test_ids_are_given_once() -> None:
     second = roster.join(Client("audio", 2))
     assert first != second
     assert [(report.id, report.pending_items) for report in roster.reports()] == [(second, 2)]
+
+
+def test_one_that_cannot_be_judged_saves_nobody_else() -> None:
+    class Judged(Client):
+        def __init__(self, *, fails: bool) -> None:
+            super().__init__("control", 0)
+            self.fails, self.was_judged = fails, False
+
+        def check_grant(self) -> None:
+            self.was_judged = True
+            if self.fails:
+                raise RuntimeError("a mistake of ours")
+
+    roster = Roster()
+    broken, sound, file = Judged(fails=True), Judged(fails=False), Judged(fails=False)
+    roster.join(broken)
+    roster.join(sound)
+    roster.join_file(file)
+    with pytest.raises(ExceptionGroup):
+        roster.check_grants()
+    assert (broken.was_judged, sound.was_judged, file.was_judged) == (True, True, True)
+    roster.leave_file(file)
+    file.was_judged = False
+    with pytest.raises(ExceptionGroup):
+        roster.check_grants()
+    assert not file.was_judged

@@ -240,3 +240,22 @@ def test_a_token_may_bring_less_than_the_daemon_takes(tmp_path: Path) -> None:
         await asyncio.gather(*tasks)
 
     virtual_time.run(main())
+
+
+def test_tokens_expire_while_their_file_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        guarded = Guarded(tmp_path)
+        await guarded.settle()
+        guarded.access.replace_tokens(Tokens({}))
+
+        def fail() -> None:
+            raise RuntimeError("a mistake of ours")
+
+        assert guarded.watch._file is not None
+        monkeypatch.setattr(guarded.watch._file, "changed", fail)
+        with pytest.raises(RuntimeError):
+            await guarded.watch.look()
+        await asyncio.wait_for(asyncio.gather(*guarded.tasks), 20)
+        assert guarded.alice.closed is not None
+
+    asyncio.run(main())

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from hotmic.config.compat import PRESETS, arguments_of, model_of, preset_of
+from hotmic.config.compat import PRESETS, arguments_of, check_model, model_of, preset_of
 from hotmic.config.machine import raise_file_limit
 from hotmic.config.registry import Registry
 from hotmic.config.settings import Settings, load_settings, unknown_variables
@@ -78,6 +78,8 @@ def serve(
         if model_id is not None:
             model = model_of(Registry.load(settings.registry_path()), model_id)
             settings = settings.model_copy(update={"model": model})
+        if compat:
+            check_model(compat, os.environ, Registry.load(settings.registry_path()), model=settings.model)
         configure_log(level=settings.log_level, file=settings.log_file, format=settings.log_format)
         for unknown in unknown_variables(os.environ):
             log.warning(unknown.message)

@@ -108,6 +108,29 @@ def model_of(registry: Registry, model_id: str) -> str:
     )
 
 
+def check_model(name: str, environment: Mapping[str, str], registry: Registry, *, model: str | None) -> None:
+    """Refuse a model that a variable of the original names and models.yaml does not have.
+
+    Args:
+        name: The preset.
+        environment: Where the original's variables may stand.
+        registry: The models there are.
+        model: The one that is to serve, wherever that was said.
+
+    Raises:
+        ConfigError: It names the variable.
+    """
+    for variable, (key, read) in _VARIABLES.get(name, {}).items():
+        text = environment.get(variable, "").strip()
+        if model is None or key != "model" or not text or read(variable, text) != model:
+            continue
+        try:
+            registry.get(model)
+        except UnknownModel as error:
+            names = [*registry.aliases, *(spec.id for spec in registry.specs)]
+            raise _wrong(variable, text, f"the names of {registry.path}: {', '.join(names)}") from error
+
+
 def _text(_: str, text: str) -> str:
     return text
 

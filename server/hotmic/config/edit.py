@@ -36,12 +36,15 @@ class EditedFile(Generic[T]):
         if self._seen != before or self._seen == self._taken:
             return None
         # Taken before reading: an edit in between shows at the next call.
-        self._taken = self._seen
+        taken, self._taken = self._taken, self._seen
         try:
             value = self._load(self.path)
         except ConfigError as error:
             self._broken = True
             return error
+        except Exception:
+            self._taken = taken  # a mistake of ours is no reason to forget the edit
+            raise
         if value == self.value and not self._broken:
             return None
         self._broken = False

@@ -159,7 +159,8 @@ class Settings(BaseSettings):
     max_streams_per_token: int = Field(default=1024, ge=1)
     """Most speaking sessions with one token."""
     max_containers: int = Field(default=32, ge=1, le=4096)
-    """Most live recordings in containers, such as WebM, at a time; each is decoded by a process of its own."""
+    """Most live recordings in containers, such as WebM, at a time, half of them from one address; each is decoded by a
+    process of its own."""
     max_file_mb: int = Field(default=25, ge=1, le=2048)
     """Largest file that can be sent over HTTP, in megabytes (2^20 bytes); it is held in memory until it is decoded."""
     max_file_s: float = Field(default=14_400, ge=1, le=604_800)

@@ -9,7 +9,7 @@ tokens:
     expires: "2027-01-31"          # the end of that day, UTC; or a time such as "2027-01-31T12:00:00+01:00"
     connections: 4                 # at a time
     streams: 1                     # speaking sessions at a time
-    audio_speed: 2                 # times real time, of one connection
+    audio_speed: 2                 # times real time, of one connection or file
     audio_minutes_per_day: 600     # of all its connections, from midnight to midnight UTC
 ```
 

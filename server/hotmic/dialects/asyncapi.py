@@ -30,20 +30,21 @@ QUERY: Json = {
 def build_document(
     exchanges: Mapping[str, Exchange],
     *,
-    paths: Mapping[str, str],
+    paths: Mapping[str, Mapping[str, str]],
     servers: Mapping[str, str],
     protocol: str,
     version: str,
+    any_path: str,
 ) -> Json:
     """Return the document as plain values.
 
     Args:
         exchanges: The messages of every dialect.
-        paths: The dialect of each path of the HTTP port.
-        servers: Host and port of each listener; every dialect is at ``gateway`` and at those
-            that bear its name, such as ``audio`` and ``audio-1``.
+        paths: The dialect of each path of each listener; of the HTTP port under ``gateway``.
+        servers: Host and port of each listener.
         protocol: ``ws``, or ``wss`` where all of them speak TLS.
         version: Of hotmic.
+        any_path: What stands in a table of paths for all of them.
     """
     structs = {m for exchange in exchanges.values() for m in (*exchange.received, *exchange.sent) if _is_struct(m)}
     ordered = sorted(structs, key=lambda struct: (struct.__module__, struct.__qualname__))
@@ -55,16 +56,17 @@ def build_document(
     channels: Json = {}
     operations: Json = {}
     for dialect, exchange in exchanges.items():
-        addresses = [path for path, name in paths.items() if name == dialect]
         used = {_name(m, names): m for m in (*exchange.received, *exchange.sent)}
         messages |= {name: _message(m, name) for name, m in used.items()}
-        channels[dialect] = _channel(dialect, exchange, addresses, used, servers)
-        for action, said in (("receive", exchange.received), ("send", exchange.sent)):
-            operations[f"{dialect}.{action}"] = {
-                "action": action,
-                "channel": {"$ref": f"#/channels/{dialect}"},
-                "messages": [{"$ref": f"#/channels/{dialect}/messages/{_name(m, names)}"} for m in said],
-            }
+        for channel, (address, where) in _places(dialect, paths, any_path).items():
+            others = [path for path, name in paths["gateway"].items() if name == dialect and path != address]
+            channels[channel] = _channel(channel, exchange, address, others if channel == dialect else [], used, where)
+            for action, said in (("receive", exchange.received), ("send", exchange.sent)):
+                operations[f"{channel}.{action}"] = {
+                    "action": action,
+                    "channel": {"$ref": f"#/channels/{channel}"},
+                    "messages": [{"$ref": f"#/channels/{channel}/messages/{_name(m, names)}"} for m in said],
+                }
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -82,15 +84,39 @@ def build_document(
     }
 
 
+def _places(
+    dialect: str, paths: Mapping[str, Mapping[str, str]], any_path: str
+) -> dict[str, tuple[str | None, list[str]]]:
+    """Return the address and the listeners of every channel of a dialect.
+
+    Its first one bears its name and has the address of the HTTP port; listeners that know it under others alone have
+    one of their own.
+    """
+    usual = next((path for path, name in paths["gateway"].items() if name == dialect), None)
+    places: dict[str, tuple[str | None, list[str]]] = {dialect: (usual, [])}
+    for listener, table in paths.items():
+        mine = [path for path, name in table.items() if name == dialect]
+        if usual is not None and table.get(usual, table.get(any_path)) == dialect:
+            places[dialect][1].append(listener)
+        elif mine:
+            places[f"{dialect}.{listener}"] = ("/" if mine[0] == any_path else mine[0], [listener])
+    return places
+
+
 def _channel(
-    dialect: str, exchange: Exchange, addresses: Sequence[str], used: Mapping[str, Any], servers: Mapping[str, str]
+    name: str,
+    exchange: Exchange,
+    address: str | None,
+    others: Sequence[str],
+    used: Mapping[str, Any],
+    listeners: Sequence[str],
 ) -> Json:
-    others = f" Also at {', '.join(addresses[1:])}." if addresses[1:] else ""
+    also = f" Also at {', '.join(others)}." if others else ""
     return {
-        "address": addresses[0] if addresses else None,
-        "title": dialect,
-        "summary": exchange.summary + others,
-        "servers": [{"$ref": f"#/servers/{name}"} for name in servers if {"gateway", dialect} & set(name.split("-"))],
+        "address": address,
+        "title": name,
+        "summary": exchange.summary + also,
+        "servers": [{"$ref": f"#/servers/{listener}"} for listener in listeners],
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in used},
         "bindings": {"ws": {"query": {"type": "object", "properties": {name: QUERY[name] for name in exchange.query}}}},
     }

@@ -27,6 +27,8 @@ class Dialect:
     """Whether its session waits for a connection that comes back under the same name, also without numbered chunks."""
     is_appended: bool = False
     """Whether its clients append every text they get: then none may be replaced by a newer one on its way."""
+    reads_session_config: bool = False
+    """Whether it begins with the configuration of a client secret by itself, which is written in its words."""
     options: SessionOptions = SessionOptions()
     """What its sessions start with, before anything the client says."""
     last_event_id: int | None = None

@@ -8,6 +8,7 @@ import msgspec
 from hotmic import commands as c
 from hotmic import events as e
 from hotmic.dialects import message as m
+from hotmic.dialects.complaint import complain
 from hotmic.dialects.dialect import Frame
 from hotmic.errors import BadAudio, BadField, BadMessage, InvalidJson, UnknownType, WrongSocket
 from hotmic.values import Word
@@ -30,8 +31,8 @@ class Codec:
         for message in accepted[1:]:
             union = union | message
         self._decoder = msgspec.json.Decoder(union)
-        self._accepted = [str(msg.__struct_config__.tag) for msg in accepted]
-        self._elsewhere = {str(msg.__struct_config__.tag) for msg in elsewhere} - set(self._accepted)
+        self._accepted = {str(msg.__struct_config__.tag): msg for msg in accepted}
+        self._elsewhere = {str(msg.__struct_config__.tag) for msg in elsewhere} - self._accepted.keys()
 
     def decode(self, frame: Frame) -> Any:
         """Return the message of a text frame.
@@ -47,13 +48,13 @@ class Codec:
             try:
                 return self._decoder.decode(frame)
             except msgspec.ValidationError as error:
-                raise self._explain(frame, str(error)) from error
+                raise self._explain(frame, error) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidJson("The message is not valid JSON.") from error
         except RecursionError as error:
             raise InvalidJson("The message is nested too deeply.") from error
 
-    def _explain(self, frame: Frame, reason: str) -> BadMessage:
+    def _explain(self, frame: Frame, error: msgspec.ValidationError) -> BadMessage:
         whole = msgspec.json.decode(frame)
         if not isinstance(whole, dict):
             return InvalidJson("The message is not a JSON object.")
@@ -64,9 +65,10 @@ class Codec:
             return WrongSocket(f"'{kind}' belongs on the other socket.")
         if kind not in self._accepted:
             return UnknownType(f"Unknown message type '{kind[:64]}'. Known: {', '.join(self._accepted)}.")
-        if "base64" in reason and "$.data" in reason:
+        field, sentence = complain(error, self._accepted[kind])
+        if field == "data" and "base64" in str(error):
             return BadAudio("The field 'data' is not valid base64.")
-        return BadField(f"{reason[:200]}.")
+        return BadField(sentence)
 
 
 def request_id(frame: Frame) -> str | int | None:

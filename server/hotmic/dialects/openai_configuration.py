@@ -127,6 +127,33 @@ class Configuration(Value, frozen=True, kw_only=True):
         return [m.LOGPROBS] if self.has_logprobs else []
 
 
+def common_options(session: m.Session) -> tuple[SessionOptions, list[str]]:
+    """Return what a session says that every dialect knows, and what no other does, as parts of a sentence."""
+    heard = session.audio.input
+    words = _fields(heard.transcription) if heard.transcription is not None else {}
+    turns = heard.turn_detection or None
+    reduction = heard.noise_reduction
+    denoise: Denoise | None = None
+    if reduction is not UNSET:
+        denoise = _DENOISE.get((reduction and reduction.type) or "", "off")
+    options = SessionOptions(
+        model=words.get("model"),
+        language=words.get("language"),
+        prompt=words.get("prompt"),
+        hotwords=words.get("keywords"),
+        denoise=denoise,
+        min_silence_ms=turns.silence_duration_ms if turns else None,
+        pre_roll_ms=turns.prefix_padding_ms if turns else None,
+        vad_threshold=turns.threshold if turns else None,
+    )
+    others = {
+        "'format' is the dialect's own": heard.format is not None,
+        "'turn_detection' cannot be null": heard.turn_detection is None,
+        "'include' is not known": bool(session.include),
+    }
+    return options, [what for what, is_said in others.items() if is_said]
+
+
 def _fields(transcription: m.Transcription) -> dict[str, Any]:
     """Return what a client says about transcription; ``null`` clears."""
     given = {name: value for name, value in msgspec.structs.asdict(transcription).items() if value is not UNSET}

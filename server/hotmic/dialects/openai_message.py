@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from hotmic.dialects.complaint import complain
 from hotmic.dialects.dialect import Frame
 from hotmic.errors import BadAudio, BadField, BadMessage, InvalidJson, UnknownType
 
@@ -135,7 +136,7 @@ class Clear(ClientEvent, tag="input_audio_buffer.clear"):
 
 
 CLIENT_EVENTS: tuple[type[ClientEvent], ...] = (SessionUpdate, OldSessionUpdate, Append, Commit, Clear)
-_KNOWN = [str(message.__struct_config__.tag) for message in CLIENT_EVENTS]
+_KNOWN = {str(message.__struct_config__.tag): message for message in CLIENT_EVENTS}
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(SessionUpdate | OldSessionUpdate | Append | Commit | Clear)
 
 
@@ -165,7 +166,7 @@ def decode(frame: Frame) -> Any:
         try:
             return _decoder.decode(frame)
         except msgspec.ValidationError as error:
-            raise _explain(frame, str(error)) from error
+            raise _explain(frame, error) from error
     except (msgspec.DecodeError, UnicodeError) as error:
         raise FaultError(InvalidJson("The message is not valid JSON.")) from error
     except RecursionError as error:
@@ -180,11 +181,14 @@ def decode_session(text: str) -> Session:
     """
     try:
         return msgspec.json.decode(text, type=Session)
+    except msgspec.ValidationError as error:
+        sentence = complain(error, Session)[1]
+        raise BadField(f"In the session configuration that came with the client secret: {sentence}") from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadField(f"The session configuration that came with the client secret: {str(error)[:200]}.") from error
+        raise BadField("The session configuration that came with the client secret is not valid JSON.") from error
 
 
-def _explain(frame: str, reason: str) -> FaultError:
+def _explain(frame: str, error: msgspec.ValidationError) -> FaultError:
     whole = msgspec.json.decode(frame)
     if not isinstance(whole, dict):
         return FaultError(InvalidJson("The message is not a JSON object."))
@@ -197,10 +201,9 @@ def _explain(frame: str, reason: str) -> FaultError:
     if kind not in _KNOWN:
         message = f"Invalid value: '{kind[:64]}'. Supported values in a transcription session: {', '.join(_KNOWN)}."
         return FaultError(UnknownType(message), param="type", event_id=event_id)
-    problem, _, place = reason.partition(" - at `$.")
-    param = place.removesuffix("`")
+    param, sentence = complain(error, _KNOWN[kind])
     if param == "audio":
         return FaultError(BadAudio("The field 'audio' is not valid base64."), param=param, event_id=event_id)
     if param == "session.type":
-        problem = "Only sessions of the type 'transcription' are to be had here, no speech-to-speech"
-    return FaultError(BadField(f"{problem[:200]}."), param=param, event_id=event_id)
+        sentence = "Only sessions of the type 'transcription' are to be had here, no speech-to-speech."
+    return FaultError(BadField(sentence), param=param, event_id=event_id)

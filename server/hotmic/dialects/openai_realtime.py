@@ -60,6 +60,7 @@ class OpenaiRealtimeDialect(Dialect):
     name = "openai_realtime"
     is_greeted = True
     is_appended = True
+    reads_session_config = True
 
     def __init__(self, *, name: str = "", model: str = "", session_config: str = "") -> None:
         self._name = name

@@ -7,6 +7,7 @@ import msgspec
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from hotmic.dialects.complaint import complain
 from hotmic.errors import BadField, HotmicError, InvalidJson, NotAuthorized, RateLimited, TooLarge
 from hotmic.net.audit import audit
 from hotmic.net.reply import MissingToken, address_of, read_body
@@ -67,7 +68,7 @@ def _parse(body: bytes) -> tuple[int, dict[str, Any]]:
         wanted = msgspec.json.decode(body or b"{}", type=_Wanted)
         whole = msgspec.json.decode(body or b"{}")
     except msgspec.ValidationError as error:
-        raise BadField(f"{str(error)[:200]}.") from error
+        raise BadField(complain(error, _Wanted)[1]) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson("The request is not valid JSON.") from error
     session = {"type": "transcription", **(whole.get("session") or {})}

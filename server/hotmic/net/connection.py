@@ -178,6 +178,8 @@ class Connection:
             for task in tasks:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            if any(isinstance(outcome, PeerGoneError) for outcome in outcomes):
+                await self._containers.drain()
             await self._containers.close()  # now that nothing begins another
             said_goodbye = any(isinstance(o, PeerGoneError) and o.said_goodbye for o in outcomes)
             is_over = said_goodbye and not self._dialect.keeps_session

@@ -1,6 +1,7 @@
 """Recordings that clients send live in containers: through a decoder's child process into the session."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from hotmic.commands import AppendAudio, AppendContainer
@@ -12,13 +13,15 @@ from hotmic.values import SAMPLE_RATE
 
 LIMITS = ContainerLimits(max_bytes=256 << 20, max_seconds=12 * 3600.0)
 """What one recording may cost: half a day of Opus at the rate that browsers take."""
+LAST_SOUND = 2.0
+"""Seconds that a decoder has for what is left when the client has gone."""
 FIRST_SOUND = 15.0
 """Seconds in which some sound must have come out; decoders look through megabytes for a beginning."""
 
 
 def container_quota(most: int) -> Quota:
-    """Return what counts the open containers of a daemon, whoever sends them."""
-    return Quota("containers", per_address=most, per_token=most, total=most)
+    """Return what counts the open containers of a daemon; one address takes half of them at most, rounded up."""
+    return Quota("containers", per_address=-(-most // 2), per_token=most, total=most)
 
 
 class ContainerFeed:
@@ -72,6 +75,12 @@ class ContainerFeed:
             await stream.finish()
             await asyncio.wait([task])
             self._is_finishing = False
+
+    async def drain(self) -> None:
+        """Let what came of the open container be heard, as far as that is done soon: its client has gone."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SOUND):
+                await self.finish()
 
     async def close(self) -> None:
         """Give up the open container."""

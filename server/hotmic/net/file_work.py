@@ -4,15 +4,19 @@ import asyncio
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from functools import partial
+from typing import NoReturn
 
 import structlog
 
 from hotmic.commands import SessionOptions
-from hotmic.errors import BadField, EngineFailed, HotmicError, ModelUnavailable, TooLarge
+from hotmic.errors import BadField, EngineFailed, HotmicError, ModelUnavailable, NotAuthorized, TooLarge
 from hotmic.events import FinalTranscribed
 from hotmic.net.container import ContainerLimits, ContainerStream
 from hotmic.net.grant import Grant
 from hotmic.net.services import Services
+from hotmic.net.throttle import Rates, Throttle
 from hotmic.net.transcription import Transcription
 from hotmic.values import SAMPLE_RATE, LoadProgress, Pool, Samples
 
@@ -23,7 +27,8 @@ class FileWork:
     """Decodes a file while it comes and transcribes it once it is known how.
 
     The decoder begins with the first bytes and waits when it is ahead, so a file that is none is refused early. Bytes
-    that it has not taken yet are held here, ``max_bytes`` at most. Whoever made it closes it.
+    that it has not taken yet are held here, ``max_bytes`` at most. It ends with the token it came with. Whoever made
+    it closes it.
 
     Args:
         services: The daemon.
@@ -43,6 +48,38 @@ class FileWork:
         self._reading: asyncio.Task[None] | None = None
         self._heard: asyncio.Queue[FinalTranscribed | HotmicError | None] = asyncio.Queue()
         self._transcription: Transcription | None = None
+        self._bar: asyncio.Event = asyncio.Event()
+        self._barred: NotAuthorized | None = None
+        rates = Rates(audio_burst=services.rates.audio_burst)
+        self._throttle = Throttle(rates, tell=lambda warning: None, withhold=nullcontext)
+        self._throttle.limit_audio(grant.audio_speed, partial(services.access.spend, grant))
+        services.roster.join_file(self)
+
+    # the token
+
+    def check_grant(self) -> None:
+        """End the work if the token is no longer in force; whoever waits for it is told."""
+        if self._barred is not None:
+            return
+        try:
+            self._services.access.check_grant(self._grant)
+        except NotAuthorized as error:
+            self._barred = error
+            self._bar.set()
+            self._heard.put_nowait(error)
+            for task in (self._pushing, self._reading):
+                if task is not None:
+                    task.cancel()
+
+    async def barred(self) -> NoReturn:
+        """Wait until the token is no longer in force.
+
+        Raises:
+            NotAuthorized: That is now.
+        """
+        await self._bar.wait()
+        assert self._barred is not None
+        raise self._barred
 
     # the file
 
@@ -57,7 +94,10 @@ class FileWork:
         Raises:
             TooLarge: The file is larger than it may be.
             BadAudio: It cannot be decoded.
+            NotAuthorized: Its token is no longer in force.
         """
+        if self._barred is not None:
+            raise self._barred
         self._size += len(data)
         if self._size > self._limits.max_bytes:
             raise TooLarge(f"The file is larger than {self._limits.max_bytes} bytes.")
@@ -148,16 +188,15 @@ class FileWork:
             raise BadField(f"The model {serving} cannot {options.task}.")
 
     async def _samples(self) -> AsyncIterator[Samples]:
-        access, metrics = self._services.access, self._services.metrics
         async for samples in self._container:
             seconds = len(samples) / SAMPLE_RATE
-            access.check_grant(self._grant)
-            access.spend(self._grant, seconds)
-            metrics.audio_seconds.inc(seconds)
+            await self._throttle.admit_audio(seconds)
+            self._services.metrics.audio_seconds.inc(seconds)
             yield samples
 
     async def close(self) -> None:
         """End everything: the decoder, and what is not transcribed yet."""
+        self._services.roster.leave_file(self)
         tasks = [task for task in (self._pushing, self._reading) if task is not None]
         for task in tasks:
             task.cancel()

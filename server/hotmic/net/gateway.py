@@ -6,8 +6,9 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -26,8 +27,10 @@ from hotmic.net.guard import Guard
 from hotmic.net.health import Health
 from hotmic.net.health_route import add_health
 from hotmic.net.listener import PING_INTERVAL, PING_TIMEOUT
+from hotmic.net.liveness import keep_short
 from hotmic.net.manual_route import add_manual
 from hotmic.net.model_route import add_models
+from hotmic.net.openai_refusal import add_refusals
 from hotmic.net.openai_rest import OpenAiRest
 from hotmic.net.prompt import PromptProtocol
 from hotmic.net.reception import Reception
@@ -44,6 +47,7 @@ def build_gateway(
     access: Access,
     web: Path,
     ports: Callable[[], Mapping[str, int]],
+    paths: Mapping[str, Mapping[str, str]],
     health: Health,
     reception: Reception,
     sharing: Sharing,
@@ -57,6 +61,7 @@ def build_gateway(
         access: Checks Host, Origin and tokens.
         web: Folder of the page.
         ports: Returns the port of each listener by its name.
+        paths: The dialect of each path of the other listeners, by their names.
         health: Looks at the daemon.
         reception: Serves the paths that are WebSockets.
         sharing: Which pages of other origins may read the answers.
@@ -71,7 +76,7 @@ def build_gateway(
     add_client_secrets(app, access)
     rest.add_to(app)
     add_models(app, control, access, is_draining=lambda: reception.is_draining)
-    add_manual(app, reception.paths, ports)
+    add_manual(app, {"http": reception.paths, **paths}, ports)
 
     @app.get("/metrics", tags=["health"], summary="Series for Prometheus", response_class=PlainTextResponse)
     async def series() -> PlainTextResponse:
@@ -83,6 +88,7 @@ def build_gateway(
         named = {f"{name}_port": port for name, port in ports().items() if name in ("http", "control", "audio")}
         return {**named, "control_path": "/ws/control", "audio_path": "/ws/audio"}
 
+    add_refusals(app)
     app.mount("/", StaticFiles(directory=web, html=True))
     return app
 
@@ -102,6 +108,7 @@ class Gateway:
         app: What it serves.
         max_message: Largest WebSocket frame in bytes.
         may_compress: Whether the WebSocket at a path and query may be compressed.
+        slow_client: Seconds after which a client that reads nothing of an answer is cut.
         tls: What the port encrypts with; ``None`` for plain sockets.
     """
 
@@ -111,9 +118,11 @@ class Gateway:
         *,
         max_message: int,
         may_compress: Callable[[str], bool],
+        slow_client: float,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._app, self._max_message, self._may_compress, self._tls = app, max_message, may_compress, tls
+        self._slow_client = slow_client
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -131,9 +140,10 @@ class Gateway:
         except OSError as error:
             bound.close()
             raise ConfigError(f"http_port: cannot listen on {host}:{port}: {error.strerror}.") from error
+        keep_short([bound])
         config = uvicorn.Config(
             self._app,
-            http=PromptProtocol,
+            http=cast(type[asyncio.Protocol], partial(PromptProtocol, slow_client=self._slow_client)),
             ws=compressing(self._may_compress),
             ws_max_size=self._max_message,
             ws_ping_interval=PING_INTERVAL,

@@ -71,4 +71,7 @@ class Grant(Value, frozen=True, kw_only=True):
             NotAuthorized: It does not.
         """
         if self.channels and not any(fnmatchcase(channel, pattern) for pattern in self.channels):
-            raise NotAuthorized(f"This token is not for the channel '{channel}'; name one that it is for.")
+            message = (
+                f"This token is not for the channel '{channel}'; name one that it is for, in the URL as ?channel=NAME."
+            )
+            raise NotAuthorized(message)

@@ -78,7 +78,7 @@ class Listener:
         ping_interval: float = PING_INTERVAL,
         ping_timeout: float = PING_TIMEOUT,
     ) -> None:
-        self.name = reception.name
+        self.name, self.paths = reception.name, reception.paths
         self._reception, self._setting, self._max_message = reception, setting, max_message
         self._ping_interval, self._ping_timeout = ping_interval, ping_timeout
         self._server: Server | None = None

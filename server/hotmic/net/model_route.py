@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from hotmic import commands as c
 from hotmic import events as e
 from hotmic.dialects import dual
+from hotmic.dialects.complaint import complain
 from hotmic.errors import BadField, InvalidJson, ModelUnavailable, RateLimited, ShuttingDown
 from hotmic.net.audit import auditing
 from hotmic.net.connection import COMMON_CHANNEL
@@ -152,7 +153,7 @@ async def _read(request: Request) -> Wish:
     try:
         return msgspec.json.decode(body, type=Wish) if body else Wish()
     except msgspec.ValidationError as error:
-        raise BadField(f"{str(error)[:200]}.") from error
+        raise BadField(complain(error, Wish)[1]) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson("The request is not valid JSON.") from error
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from types import EllipsisType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 import structlog
@@ -28,6 +28,7 @@ from hotmic.net.limit import Quota
 from hotmic.net.reply import address_of
 from hotmic.net.security import Credentials
 from hotmic.net.services import Services
+from hotmic.net.session_config import configure
 from hotmic.values import Pool, Task
 
 UPLOAD_PATIENCE = 60.0
@@ -132,21 +133,22 @@ class OpenAiRest:
         work = FileWork(self._services, self._pool, self._limits, grant)
         is_streaming = False
         try:
-            wish = await self._receive(request, work, task)
+            wish = await _unless(work.barred(), self._receive(request, work, task))
             options = self._options(wish, grant)
             work.start(options, tenant=f"address:{address}" if token is None else f"token:{token}")
             response: Response
             if wish.stream:
-                events = self._events(work, await _while_here(request, _first(work)))
+                events = self._events(work, await _unless(_gone(request), _first(work)))
                 response, is_streaming = _EventResponse(events, lambda: self._end(work, leave)), True
             else:
-                finals = await _while_here(request, _collect(work))
+                finals = await _unless(_gone(request), _collect(work))
                 body, media_type = wire.encode(wish, finals, seconds=work.seconds)
                 response = Response(body, media_type=media_type)
             audit("transcribe_file", who=token or "", address=address, outcome="ok", model=wish.model[:64])
         except ClientDisconnect:
             response = Response(status_code=400)  # nobody reads it
         except HotmicError as error:
+            await work.close()
             await _discard(request)
             response = self._refuse(error, grant, address)
         finally:
@@ -208,7 +210,7 @@ class OpenAiRest:
         if spec is not None:
             grant.require("control")
         asked = msgspec.structs.replace(wish.options, model=spec.id if spec is not None else None)
-        options = merge(control.options_of(""), asked)
+        options = merge(configure(control.options_of(""), grant.session_config, control)[0], asked)
         try:
             control.check(options)
         except HotmicError as error:
@@ -301,22 +303,16 @@ async def _first(work: FileWork) -> _News:
         return ...
 
 
-async def _while_here(request: Request, work: Coroutine[None, None, T]) -> T:
-    """Do work for a client.
-
-    Raises:
-        ClientDisconnect: It left.
-    """
-    doing, leaving = asyncio.create_task(work), asyncio.create_task(_gone(request))
+async def _unless(end: Coroutine[None, None, NoReturn], work: Coroutine[None, None, T]) -> T:
+    """Do work, unless something comes first that ends it; what that raises is raised."""
+    doing, ending = asyncio.create_task(work), asyncio.create_task(end)
     try:
-        await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not doing.done():
-            raise ClientDisconnect
-        return doing.result()
+        await asyncio.wait((doing, ending), return_when=asyncio.FIRST_COMPLETED)
+        return doing.result() if doing.done() else ending.result()
     finally:
-        for task in (doing, leaving):
+        for task in (doing, ending):
             task.cancel()
-        await asyncio.gather(doing, leaving, return_exceptions=True)
+        await asyncio.gather(doing, ending, return_exceptions=True)
 
 
 async def _collect(work: FileWork) -> list[FinalTranscribed]:
@@ -326,9 +322,15 @@ async def _collect(work: FileWork) -> list[FinalTranscribed]:
     return finals
 
 
-async def _gone(request: Request) -> None:
+async def _gone(request: Request) -> NoReturn:
+    """Wait until the client has left.
+
+    Raises:
+        ClientDisconnect: It has.
+    """
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    raise ClientDisconnect
 
 
 async def _discard(request: Request) -> None:

@@ -29,14 +29,18 @@ class ClientReport(Value, frozen=True, kw_only=True):
     """Seconds that what it sent was held back by rate limits."""
 
 
-class Client(Protocol):
+class Guarded(Protocol):
+    """Something that lasts as long as its token is in force."""
+
+    def check_grant(self) -> None:
+        """End if the token is no longer in force."""
+
+
+class Client(Guarded, Protocol):
     """A connection as the roster sees it."""
 
     def report(self, client_id: str) -> ClientReport:
         """Return its figures."""
-
-    def check_grant(self) -> None:
-        """End if the token is no longer in force."""
 
 
 class Roster(Collector):
@@ -44,6 +48,7 @@ class Roster(Collector):
 
     def __init__(self) -> None:
         self._clients: dict[str, Client] = {}
+        self._files: set[Guarded] = set()
         self._number = 0
         self._coalesced, self._held_s = 0, 0.0
 
@@ -60,10 +65,28 @@ class Roster(Collector):
         self._coalesced += report.coalesced
         self._held_s += report.held_s
 
+    def join_file(self, file: Guarded) -> None:
+        """Add a file that is being transcribed: it is judged like a connection, and shown nowhere."""
+        self._files.add(file)
+
+    def leave_file(self, file: Guarded) -> None:
+        """Remove a file."""
+        self._files.discard(file)
+
     def check_grants(self) -> None:
-        """Show out every connection whose token is no longer in force."""
-        for client in tuple(self._clients.values()):
-            client.check_grant()
+        """Show out every connection and end every file whose token is no longer in force.
+
+        Raises:
+            ExceptionGroup: Some could not be judged, by mistakes of ours; all others were.
+        """
+        failures: list[Exception] = []
+        for guarded in (*self._clients.values(), *self._files):
+            try:
+                guarded.check_grant()
+            except Exception as error:  # noqa: BLE001 - nobody keeps a connection because another's end failed
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("Not every token could be judged.", failures)
 
     def reports(self) -> list[ClientReport]:
         """Return the figures of every connection, oldest first."""

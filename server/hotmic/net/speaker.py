@@ -15,6 +15,7 @@ from hotmic.net.control import configured, merge
 from hotmic.net.grant import Grant
 from hotmic.net.presence import Owner, kept_name
 from hotmic.net.services import Services
+from hotmic.net.session_config import configure
 from hotmic.net.throttle import Throttle
 from hotmic.session.session import Session
 
@@ -206,10 +207,16 @@ class Speaker:
         grant, control = self._client.grant, self._services.control
         most = grant.streams if grant is not None else None
         leave = self._services.streams.enter(address=self._client.address, token=self._client.token, most=most)
+        options = merge(control.options_of(self._client.channel), self._dialect.options)
+        if grant is not None and grant.session_config and not self._dialect.reads_session_config:
+            options, problem = configure(options, grant.session_config, control)
+            self._options = options
+            if problem:
+                self._client.answer(e.WarningRaised(code="session_config", message=problem))
         try:
             return self._services.runner.open_session(
                 self._client.channel,
-                merge(control.options_of(self._client.channel), self._dialect.options),
+                options,
                 owner=self._owner(leave),
                 name=name,
                 tenant=self._client.tenant,

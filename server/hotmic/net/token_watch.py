@@ -30,10 +30,16 @@ class TokenWatch:
         """Why the newest edit was not taken; empty when it was."""
 
     async def look(self) -> None:
-        """Take an edit, and judge every connection; call it about once a second."""
+        """Take an edit, and judge every connection and file; call it about once a second."""
         if self._file is None:
             return
-        match await asyncio.to_thread(self._file.changed):
+        try:
+            await self._read(self._file)
+        finally:
+            self._roster.check_grants()  # tokens also expire while their file cannot be read
+
+    async def _read(self, file: EditedFile[TokenList]) -> None:
+        match await asyncio.to_thread(file.changed):
             case TokenList(entries=entries):
                 self._access.replace_tokens(Tokens.of(entries))
                 self.problem = ""
@@ -41,4 +47,3 @@ class TokenWatch:
             case ConfigError() as error:
                 self.problem = "The tokens file was edited and cannot be used; the old tokens stay. The log says why."
                 log.error("The tokens file was edited and cannot be used; the old tokens stay.", reason=error.message)
-        self._roster.check_grants()

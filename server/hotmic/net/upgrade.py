@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI, WebSocket
@@ -94,6 +95,11 @@ def compressing(may_compress: Callable[[str], bool]) -> type[asyncio.Protocol]:
         def handle_connect(self, event: Request) -> None:
             offer(self.conn, is_offered=may_compress(event.path))
             super().handle_connect(event)
+
+        async def send(self, message: Any) -> None:
+            await super().send(message)
+            if self.initial_response is not None and self.close_sent:
+                self.handshake_complete = True  # refused with an answer, which uvicorn would log as an error of ours
 
     return CompressingProtocol
 
