@@ -26,6 +26,7 @@ from hotmic.net.guard import Guard
 from hotmic.net.health import Health
 from hotmic.net.health_route import add_health
 from hotmic.net.listener import PING_INTERVAL, PING_TIMEOUT
+from hotmic.net.liveness import keep_short
 from hotmic.net.manual_route import add_manual
 from hotmic.net.model_route import add_models
 from hotmic.net.openai_rest import OpenAiRest
@@ -131,6 +132,7 @@ class Gateway:
         except OSError as error:
             bound.close()
             raise ConfigError(f"http_port: cannot listen on {host}:{port}: {error.strerror}.") from error
+        keep_short([bound])
         config = uvicorn.Config(
             self._app,
             http=PromptProtocol,

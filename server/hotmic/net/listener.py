@@ -23,6 +23,8 @@ GOODBYES = (1000, 1001)
 """Close codes of a client that is done: normal closure, going away (RFC 6455, 7.4.1)."""
 PING_INTERVAL, PING_TIMEOUT = 20.0, 35.0
 """Seconds: a client is cut when it is silent after two pings."""
+CLOSE_WITHIN = 2.0
+"""Seconds that a client has to take a close frame and answer it."""
 
 
 class WebsocketsPeer:
@@ -106,7 +108,7 @@ class Listener:
                 open_timeout=10,
                 ping_interval=self._ping_interval,
                 ping_timeout=self._ping_timeout,
-                close_timeout=2,
+                close_timeout=CLOSE_WITHIN,
                 server_header=None,
                 logger=_quiet_logger(),
             )

@@ -32,6 +32,14 @@ class WatchedConnection(ServerConnection):
         """When the wait for a frame began; ``None`` while the client is not read."""
         self._heard_at = self.loop.time()
 
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close; cut a client that does not take the close frame in time, for which the library waits without end."""
+        try:
+            async with asyncio.timeout(self.close_timeout):
+                await super().close(code, reason)
+        except TimeoutError:
+            self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
         """Take bytes from the socket."""
         self._heard_at = self.loop.time()
