@@ -82,12 +82,23 @@ def wordy() -> None:
     Runner._receive_results = swell  # type: ignore[method-assign]
 
 
+def hurried() -> None:
+    """Wait a second or less for clients that make the daemon wait."""
+    from hotmic.net import connection, gateway, liveness, openai_rest, prompt, reply
+
+    connection.FIRST_MESSAGE = listener.OPEN_WITHIN = liveness.TAKEN_WITHIN = 1.0
+    prompt.REQUEST_WITHIN = reply.BODY_WITHIN = openai_rest.UPLOAD_PATIENCE = openai_rest.DISCARD_SECONDS = 1.0
+    gateway.PING_INTERVAL, gateway.PING_TIMEOUT = 0.3, 0.8
+    assert listener.Listener.__init__.__kwdefaults__
+    listener.Listener.__init__.__kwdefaults__.update(ping_interval=0.3, ping_timeout=0.8)
+
+
 def _swollen(result: Any) -> Any:
     words = (Word(word="x" * SWELL, start=0.0, end=0.5, probability=1.0),)
     return msgspec.structs.replace(result, text="x" * SWELL, words=words)
 
 
-PLANTS = {"markup": markup, "leak": leak, "narrow": narrow, "stumble": stumble, "wordy": wordy}
+PLANTS = {"markup": markup, "leak": leak, "narrow": narrow, "stumble": stumble, "wordy": wordy, "hurried": hurried}
 
 if __name__ == "__main__":
     PLANTS[sys.argv.pop(1)]()

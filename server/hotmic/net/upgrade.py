@@ -116,11 +116,11 @@ class _UpgradedProtocol(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         """No pong came in time."""
         assert self.ping_timeout is not None
-        if self.read_paused or self.loop.time() - self._heard_at < self.ping_timeout:
-            self.pong_timer = self.pending_ping_payload = None
-            self.schedule_ping()
+        silent = 0.0 if self.read_paused else self.loop.time() - self._heard_at
+        if silent < self.ping_timeout:
+            self.pong_timer = self.loop.call_later(self.ping_timeout - silent, self.keepalive_timeout)
         else:
-            log.info("A client is gone without a word.")
+            log.info("A client is gone without a word.", silent_s=round(silent, 1))
             self.transport.abort()
 
     def send_receive_event_to_app(self) -> None:
