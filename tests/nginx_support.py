@@ -1,6 +1,7 @@
 """nginx before a daemon of a test, with the shipped nginx.conf or blocks of another one."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -28,8 +29,14 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def nginx_before(daemon: RunningDaemon, folder: Path) -> Iterator[int]:
-    """Run the shipped nginx.conf with this test's ports and paths; yield the TLS port."""
+def nginx_before(daemon: RunningDaemon, folder: Path, **directives: str) -> Iterator[int]:
+    """Run the shipped nginx.conf with this test's ports and paths; yield the TLS port.
+
+    Args:
+        daemon: What stands behind it.
+        folder: For its files.
+        directives: What directives say in place of what is shipped.
+    """
     nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     assert nginx, "nginx is not installed"
     plain, tls = free_ports(2)
@@ -54,6 +61,9 @@ def nginx_before(daemon: RunningDaemon, folder: Path) -> Iterator[int]:
     for old, new in swaps.items():
         assert old in text, f"nginx.conf does not say {old!r}"
         text = text.replace(old, new)
+    for name, value in directives.items():
+        text, count = re.subn(rf"\b{name} [^;]+;", f"{name} {value};", text)
+        assert count, f"nginx.conf does not say {name}"
     if os.geteuid() == 0:
         text = f"user root;\n{text}"
     (folder / "nginx.conf").write_text(text)

@@ -15,6 +15,8 @@ from hotmic.net.runner import Runner
 from hotmic.values import Word
 
 KEPT: list[object] = []
+LOUD, SWELL = "39999", 60_000
+"""The speaker that ``wordy`` acts on, and how many letters its texts get."""
 
 
 def leak() -> None:
@@ -70,7 +72,33 @@ def markup() -> None:
     Runner._receive_results = taint  # type: ignore[method-assign]
 
 
-PLANTS = {"markup": markup, "leak": leak, "narrow": narrow, "stumble": stumble}
+def wordy() -> None:
+    """Let everything that the speaker with the longest name says be text of many kilobytes."""
+    receive = Runner._receive_results
+
+    def swell(self: Runner, jobs: Any, results: Any, now: float) -> None:
+        receive(self, jobs, [_swollen(result) if LOUD in result.text else result for result in results], now)
+
+    Runner._receive_results = swell  # type: ignore[method-assign]
+
+
+def hurried() -> None:
+    """Wait a second or less for clients that make the daemon wait."""
+    from hotmic.net import connection, gateway, liveness, openai_rest, prompt, reply
+
+    connection.FIRST_MESSAGE = listener.OPEN_WITHIN = liveness.TAKEN_WITHIN = 1.0
+    prompt.REQUEST_WITHIN = reply.BODY_WITHIN = openai_rest.UPLOAD_PATIENCE = openai_rest.DISCARD_SECONDS = 1.0
+    gateway.PING_INTERVAL, gateway.PING_TIMEOUT = 0.3, 0.8
+    assert listener.Listener.__init__.__kwdefaults__
+    listener.Listener.__init__.__kwdefaults__.update(ping_interval=0.3, ping_timeout=0.8)
+
+
+def _swollen(result: Any) -> Any:
+    words = (Word(word="x" * SWELL, start=0.0, end=0.5, probability=1.0),)
+    return msgspec.structs.replace(result, text="x" * SWELL, words=words)
+
+
+PLANTS = {"markup": markup, "leak": leak, "narrow": narrow, "stumble": stumble, "wordy": wordy, "hurried": hurried}
 
 if __name__ == "__main__":
     PLANTS[sys.argv.pop(1)]()

@@ -1,6 +1,7 @@
 """Whether a client is still there: real sockets, short times."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 
 from hotmic.engines import echo
 from hotmic.net.listener import Listener
+from hotmic.net.liveness import WatchedConnection
 from hotmic.net.reception import Reception
 from hotmic.net.throttle import Rates
 from net_support import House
@@ -96,3 +99,28 @@ def test_a_client_whose_answers_stand_behind_held_audio_stays(tmp_path: Path) ->
             await socket.send(bytes(500_000))
 
     run(tmp_path, Rates(audio=2.0, audio_burst=1.0), talk)
+
+
+def test_who_reads_nothing_is_not_waited_for_at_the_close() -> None:
+    async def main() -> None:
+        closed = asyncio.Event()
+
+        async def talk_and_go(socket: ServerConnection) -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    while True:
+                        await socket.send(bytes(100_000))
+            await socket.close()
+            closed.set()
+
+        short: dict[str, Any] = {"ping_interval": None, "close_timeout": PATIENCE}
+        async with (
+            asyncio.timeout(30),
+            serve(talk_and_go, "127.0.0.1", 0, create_connection=WatchedConnection, **short) as server,
+        ):
+            port = next(iter(server.sockets)).getsockname()[1]
+            async with connect(f"ws://127.0.0.1:{port}", compression=None, ping_interval=None) as socket:
+                socket.transport.pause_reading()
+                await closed.wait()
+
+    asyncio.run(main())

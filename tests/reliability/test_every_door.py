@@ -2,20 +2,17 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
 
-from broken_frame import bad_frames, close_code
+from broken_frame import bad_frames, close_code, frame
+from door_support import Door, descriptors, direct, entering, nothing_left, proxied
+from door_support import close_code as door_close_code
 from fault_runner import REGISTRY
-from hotmic.dialects.negotiate import GATEWAY_PATHS
-from nginx_support import HOST, nginx_before
+from nginx_support import HOST
 from reliability_support import Figures, both, health
 from running import RunningDaemon, start_daemon
 
@@ -23,14 +20,6 @@ pytestmark = pytest.mark.integration
 
 LANES = 8
 HANG = 60.0
-
-
-class Door(NamedTuple):
-    """An address, and what it takes to come in there."""
-
-    uri: str
-    tls: ssl.SSLContext | None = None
-    host: str = ""
 
 
 class Size(NamedTuple):
@@ -47,41 +36,28 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
     tokens.write_text("alice:0123456789abcdef\n")
     env = {"HOTMIC_ALLOWED_HOSTS": HOST}
     flags = ("--models", str(folder / "models.yaml"), "--tokens", str(tokens))
-    running = start_daemon(folder, *flags, env=env)
+    running = start_daemon(folder, *flags, env=env, plant="hurried")
     yield running
     assert running.stop() == 0
     assert "Traceback" not in running.log.read_text()
 
 
 @pytest.fixture(scope="module")
-def proxied(daemon: RunningDaemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Door]]:
+def behind(daemon: RunningDaemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Door]]:
     """Every path, behind nginx."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with ExitStack() as stack:
-        port = stack.enter_context(nginx_before(daemon, tmp_path_factory.mktemp("nginx")))
-        yield [Door(f"wss://127.0.0.1:{port}{path}", context, HOST) for path in GATEWAY_PATHS]
-
-
-def direct(daemon: RunningDaemon) -> list[Door]:
-    """Every port and path."""
-    gateway = daemon.http.replace("http", "ws", 1)
-    return [Door(daemon.control), Door(daemon.audio), *(Door(gateway + path) for path in GATEWAY_PATHS)]
-
-
-async def nothing_left(daemon: RunningDaemon) -> None:
-    async with asyncio.timeout(HANG):
-        while (await health(daemon))["sessions"]:
-            await asyncio.sleep(0.05)
+    with proxied(daemon, tmp_path_factory.mktemp("nginx") / "run") as doors:
+        yield doors
 
 
 @pytest.mark.parametrize("size", both(Size(10), Size(1)))
-def test_broken_frames(daemon: RunningDaemon, proxied: list[Door], figures: Figures, size: Size) -> None:
+def test_broken_frames(daemon: RunningDaemon, behind: list[Door], figures: Figures, size: Size) -> None:
     kinds = bad_frames()
     cases = [(door, *kind) for door in direct(daemon) for kind in kinds]
-    cases += [(door, *kind) for number, door in enumerate(proxied) for kind in kinds[number % size.step :: size.step]]
+    cases += [(door, *kind) for number, door in enumerate(behind) for kind in kinds[number % size.step :: size.step]]
 
     async def main() -> None:
+        await health(daemon)
+        files = descriptors(daemon)
         lanes = asyncio.Semaphore(LANES)
 
         async def judge(door: Door, what: str, data: bytes, code: int) -> str:
@@ -91,26 +67,34 @@ def test_broken_frames(daemon: RunningDaemon, proxied: list[Door], figures: Figu
 
         wrong = [found for found in await asyncio.gather(*(judge(*case) for case in cases)) if found]
         assert not wrong, "\n".join([f"{len(wrong)} of {len(cases)}", *wrong[:20]])
-        await nothing_left(daemon)
+        await nothing_left(daemon, files)
 
     asyncio.run(main())
-    figures.note(frames=len(cases), doors=len(proxied) + len(direct(daemon)))
+    figures.note(frames=len(cases), doors=len(behind) + len(direct(daemon)))
 
 
-def test_who_presents_no_token_in_time_is_shown_out(daemon: RunningDaemon, proxied: list[Door]) -> None:
+def test_who_presents_no_token_in_time_is_shown_out(daemon: RunningDaemon, behind: list[Door]) -> None:
     async def judge(door: Door) -> tuple[str, int]:
-        parts = urlsplit(door.uri)
-        uri = door.uri.replace(parts.netloc, door.host or parts.netloc)
-        async with connect(uri, ssl=door.tls, host=parts.hostname, port=parts.port, open_timeout=HANG) as socket:
-            with pytest.raises(ConnectionClosed) as closed:
-                while True:
-                    await socket.recv()
-        return door.uri, closed.value.rcvd.code if closed.value.rcvd else 1006
+        async with entering(door) as socket:
+            return door.uri, await door_close_code(socket)
 
     async def main() -> None:
-        doors = [*direct(daemon), *proxied]
-        async with asyncio.timeout(HANG):
-            assert await asyncio.gather(*map(judge, doors)) == [(door.uri, 1008) for door in doors]
+        doors = [*direct(daemon), *behind]
+        assert await asyncio.gather(*map(judge, doors)) == [(door.uri, 1008) for door in doors]
+
+    asyncio.run(main())
+
+
+def test_who_goes_on_sending_behind_too_large_a_frame_hears_why(daemon: RunningDaemon, behind: list[Door]) -> None:
+    data = frame(0x82, bytes(2 << 20), claimed=1 << 24)
+
+    async def main() -> None:
+        await health(daemon)
+        files = descriptors(daemon)
+        doors = [*direct(daemon), *behind]
+        told = await asyncio.gather(*(close_code(door.uri, data, tls=door.tls, host=door.host) for door in doors))
+        assert told == [1009] * len(doors)
+        await nothing_left(daemon, files)
 
     asyncio.run(main())
 

@@ -23,6 +23,13 @@ GOODBYES = (1000, 1001)
 """Close codes of a client that is done: normal closure, going away (RFC 6455, 7.4.1)."""
 PING_INTERVAL, PING_TIMEOUT = 20.0, 35.0
 """Seconds: a client is cut when it is silent after two pings."""
+BACKLOG = 2048
+"""Clients that the system lets wait while the event loop is busy, as many as uvicorn has at the HTTP port: one more
+tries again only after a second, then three, then seven."""
+OPEN_WITHIN = 10.0
+"""Seconds in which a handshake must have come."""
+CLOSE_WITHIN = 2.0
+"""Seconds that a client has to take a close frame and answer it."""
 
 
 class WebsocketsPeer:
@@ -99,14 +106,15 @@ class Listener:
                 select_subprotocol=lambda socket, _: socket.admission.protocol,  # type: ignore[attr-defined]
                 create_connection=WatchedConnection,
                 ssl=self._tls,
+                backlog=BACKLOG,
                 compression=None,
                 max_size=self._max_message,
                 max_queue=8,
                 write_limit=65_536,
-                open_timeout=10,
+                open_timeout=OPEN_WITHIN,
                 ping_interval=self._ping_interval,
                 ping_timeout=self._ping_timeout,
-                close_timeout=2,
+                close_timeout=CLOSE_WITHIN,
                 server_header=None,
                 logger=_quiet_logger(),
             )

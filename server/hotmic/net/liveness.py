@@ -14,6 +14,9 @@ RECEIVE_BUFFER, SEGMENT = 65_536, 8192
 minute of audio at four times real time, in which its own pings wait. With both of these it is 1.6 MB."""
 SEND_BUFFER = 65_536
 """Bytes, some minutes of captions; left alone, systems take megabytes before a slow client is felt."""
+TAKEN_WITHIN = 60.0
+"""Seconds in which a client must take something of what waits for it, an answer over HTTP or the rest of a connection
+that is closed; what is said on WebSockets has ``slow_client_s``."""
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +34,14 @@ class WatchedConnection(ServerConnection):
         self.awaited_since: float | None = None
         """When the wait for a frame began; ``None`` while the client is not read."""
         self._heard_at = self.loop.time()
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close; cut a client that does not take the close frame in time, for which the library waits without end."""
+        try:
+            async with asyncio.timeout(self.close_timeout):
+                await super().close(code, reason)
+        except TimeoutError:
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the socket."""
@@ -55,7 +66,7 @@ class WatchedConnection(ServerConnection):
 
 
 def keep_short(listening: Iterable[socket.socket]) -> None:
-    """Make systems buffer little on the way to and from clients.
+    """Make systems buffer little on the way to and from clients, and not for ever.
 
     From clients that are not read, or these give up for want of a pong; to clients that do not read, or nobody feels
     it for megabytes, and what they read at last is old.
@@ -68,3 +79,4 @@ def keep_short(listening: Iterable[socket.socket]) -> None:
         each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         if sys.platform == "linux":
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(TAKEN_WITHIN * 1000))
