@@ -71,6 +71,13 @@ def test_more_tokens_than_can_be_spoken() -> None:
     assert judge(hypothesis(tokens=tuple(range(limit + 1)), seconds=1.0, language="th")) == ""
 
 
+def test_more_letters_than_tokens_spell() -> None:
+    """A vocabulary may hold words of any length; what goes over the text of a window takes time with each letter."""
+    most = guard.token_limit(1.0, dense=False) * guard.TOKEN_LETTERS
+    assert judge(hypothesis("x" * most, seconds=1.0)) == ""
+    assert judge(hypothesis("x" * (most + 1), seconds=1.0)) == "token_rate"
+
+
 @pytest.mark.parametrize("text", ["Thank you.", "Thanks for watching!", "ขอบคุณครับ", "谢谢观看。"])
 def test_known_phrases_fall_only_when_the_vad_doubts(text: str) -> None:
     assert judge(hypothesis(text, speech_probability=0.3)) == "known_phrase"

@@ -1,8 +1,12 @@
+from threading import Thread
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hotmic.policies import script
+
+HANG = 20.0
 
 
 @given(st.text(alphabet=st.sampled_from("ab ,.!ไปกินำ้ๆข้าว東京 タワーがສະບາຍ ខ្មែរ မြန်မာ\u200d"), max_size=40))
@@ -40,3 +44,12 @@ def test_scripts_are_told_apart() -> None:
     assert not any(script.is_unspaced(char) for char in "aя한ا9 .")
     assert script.is_east_asian("東")
     assert not script.is_east_asian("ไ")
+
+
+def test_white_space_is_looked_at_once() -> None:
+    """Once for each of its characters would take minutes, in which the daemon answers nobody."""
+    found: list[list[str]] = []
+    thread = Thread(target=lambda: found.append(script.units("a" + " " * 1_000_000 + "b")), daemon=True)
+    thread.start()
+    thread.join(HANG)
+    assert found == [["a", " " * 1_000_000 + "b"]]

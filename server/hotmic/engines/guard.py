@@ -22,6 +22,8 @@ LOOP_TOKENS = 12
 LOOP_TIMES = 4
 LOOP_PERIOD = 16
 """Longest repeated unit that is looked for, in tokens."""
+TOKEN_LETTERS = 64
+"""Letters that a token stands for at most; no more on average than Whisper's longest ones have."""
 SPARSE_LANGUAGES = frozenset({"en", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "no", "id", "ms", "ca", "gl"})
 """Languages of which Whisper's vocabulary holds whole words; others cost up to three tokens a letter."""
 
@@ -134,8 +136,9 @@ def is_loop(tokens: Sequence[int]) -> bool:
 
 
 def is_torrent(hypothesis: Hypothesis) -> bool:
-    """Return whether there are more tokens than can be spoken in the time."""
-    return len(hypothesis.tokens) > token_limit(hypothesis.seconds, dense=is_dense(hypothesis.language))
+    """Return whether there are more tokens than can be spoken in the time, or more letters than so many tokens have."""
+    limit = token_limit(hypothesis.seconds, dense=is_dense(hypothesis.language))
+    return len(hypothesis.tokens) > limit or len(hypothesis.text) > limit * TOKEN_LETTERS
 
 
 def is_known_phrase(hypothesis: Hypothesis) -> bool:

@@ -1,6 +1,8 @@
 """How a script writes words: with spaces between them, or as one run of characters."""
 
+import re
 import unicodedata
+from bisect import bisect_right
 
 _UNSPACED = (
     (0x0E00, 0x0E7F),  # Thai
@@ -20,7 +22,9 @@ _UNSPACED = (
     (0xFF61, 0xFF9F),  # halfwidth Katakana
     (0x20000, 0x323AF),  # CJK extensions B to H
 )
+_EDGES = [edge for first, last in _UNSPACED for edge in (first, last + 1)]
 _EAST_ASIAN_FIRST = 0x2E80
+_WORD = re.compile(r"\s*(\S+)")
 
 _JOINS_PREVIOUS = "\u0e33\u0eb3\u0e45\u0e46\u0ec6\u200d"
 """Letters by category that never begin a syllable: sara am, lakkhangyao and the repetition marks."""
@@ -30,8 +34,7 @@ _JOINS_NEXT = "\u17d2\u1039\u200d\u0e40\u0e41\u0e42\u0e43\u0e44\u0ec0\u0ec1\u0ec
 
 def is_unspaced(char: str) -> bool:
     """Tell whether a character belongs to a script without spaces between words."""
-    code = ord(char)
-    return any(first <= code <= last for first, last in _UNSPACED)
+    return bisect_right(_EDGES, ord(char)) % 2 == 1
 
 
 def is_east_asian(char: str) -> bool:
@@ -51,14 +54,15 @@ def units(text: str) -> list[str]:
         ['ไป', 'กิ', 'น', ' ok']
     """
     found: list[str] = []
-    current = ""
-    for char in text.strip():
-        if current and _begins_unit(current, char):
-            found.append(current)
-            current = ""
-        current += char
-    if current:
-        found.append(current)
+    text = text.strip()  # so that every white space has a word behind it
+    for word in _WORD.finditer(text):
+        begin = word.start()
+        if not word[1].isascii():
+            for at in range(word.start(1) + 1, word.end()):
+                if _begins_unit(text[at - 1], text[at]):
+                    found.append(text[begin:at])
+                    begin = at
+        found.append(text[begin : word.end()])
     return found
 
 
@@ -75,11 +79,8 @@ def begins_with(text: str, beginning: str) -> bool:
     return [normalized(unit) for unit in units(text)][: len(wanted)] == wanted
 
 
-def _begins_unit(current: str, char: str) -> bool:
-    if char.isspace():
-        return not current.isspace()
-    if current.isspace():
+def _begins_unit(last: str, char: str) -> bool:
+    """Tell whether a character of a word begins a unit behind the one before it."""
+    if unicodedata.category(char) in ("Mn", "Mc", "Me") or char in _JOINS_PREVIOUS or last in _JOINS_NEXT:
         return False
-    if unicodedata.category(char) in ("Mn", "Mc", "Me") or char in _JOINS_PREVIOUS or current[-1] in _JOINS_NEXT:
-        return False
-    return is_unspaced(char) or is_unspaced(current[-1])
+    return is_unspaced(char) or is_unspaced(last)
