@@ -1,11 +1,99 @@
 """WebSockets of the HTTP port."""
 
 import asyncio
+import contextlib
+import logging
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
-from starlette.websockets import WebSocket
+import pytest
+from fastapi import FastAPI
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from broken_frame import frame
+from hotmic.net.gateway import Gateway
 from hotmic.net.upgrade import StarlettePeer
+
+HANG = 20.0
+"""Seconds, fewer than the system waits for a client that takes nothing."""
+ASK = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+RUBBISH, PING, BROKEN = frame(0x81, b"\xff"), frame(0x89, b"there?"), frame(0xF1, b"")
+CLOSE = frame(0x88, struct.pack("!H", 1000))
+
+
+@asynccontextmanager
+async def gateway(say: str = "") -> AsyncIterator[Gateway]:
+    app = FastAPI()
+
+    @app.websocket("/ws")
+    async def listen(socket: WebSocket) -> None:
+        await socket.accept()
+        with contextlib.suppress(WebSocketDisconnect):
+            if say:
+                await socket.send_text(say)
+            while True:
+                await socket.receive_text()
+
+    opened = Gateway(app, max_message=1 << 16, may_compress=lambda target: False, slow_client=HANG)
+    yield opened
+    await opened.close()
+
+
+@asynccontextmanager
+async def entering(opened: Gateway) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    port = await opened.open("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 10)
+    writer.write(ASK)
+    await reader.readuntil(b"\r\n\r\n")
+    yield reader, writer
+    writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        ((RUBBISH + PING,), 1007),
+        ((RUBBISH, PING), 1007),
+        ((RUBBISH, BROKEN), 1007),
+        ((RUBBISH + RUBBISH,), 1007),
+        ((RUBBISH + CLOSE,), 1000),
+        ((BROKEN, PING + RUBBISH), 1002),
+    ],
+)
+def test_what_comes_behind_rubbish_is_no_error_of_ours(
+    caplog: pytest.LogCaptureFixture, frames: tuple[bytes, ...], code: int
+) -> None:
+    async def main() -> None:
+        async with gateway() as opened, entering(opened) as (reader, writer), asyncio.timeout(HANG):
+            heard = b""
+            for piece in frames:
+                writer.write(piece)
+                heard += await reader.read(1 << 10)
+            while piece := await reader.read(1 << 10):
+                heard += piece
+            assert b"\x88" in heard
+            assert heard[heard.index(b"\x88") + 2 :][:2] == struct.pack("!H", code)
+
+    asyncio.run(main())
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_who_says_goodbye_and_does_not_read_keeps_no_connection() -> None:
+    async def main() -> None:
+        async with gateway("x" * (8 << 20)) as opened, entering(opened) as (_, writer), asyncio.timeout(HANG):
+            assert opened._server is not None
+            connections = opened._server.server_state.connections
+            assert len(connections) == 1
+            writer.write(CLOSE)
+            while connections:
+                await asyncio.sleep(0.05)
+
+    asyncio.run(main())
 
 
 def test_closing_what_has_gone_meanwhile_is_no_failure() -> None:

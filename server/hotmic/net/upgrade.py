@@ -14,6 +14,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
+from websockets.protocol import State
 
 from hotmic.dialects.dialect import Frame
 from hotmic.errors import HotmicError
@@ -81,10 +82,11 @@ class _UpgradedProtocol(WebSocketsSansIOProtocol):
 
     - A client is dead when nothing came of it for ``ping_timeout`` seconds; one that is not read is not asked for its
       pong, which stands behind its audio.
-    - Whoever is told to go has ``CLOSE_WITHIN`` seconds to take the close frame and then is cut, so one that reads
-      nothing keeps no connection. What it still sends is read meanwhile: a connection that is closed before that is
-      reset, and the close frame may be lost with it.
-    - Text that is no UTF-8 ends a connection without a traceback in the log for every such frame.
+    - Whoever is told to go, or goes, has ``CLOSE_WITHIN`` seconds to take the close frame and then is cut, so one that
+      reads nothing keeps no connection. What it still sends is read meanwhile: a connection that is closed before
+      that is reset, and the close frame may be lost with it.
+    - Text that is no UTF-8 ends a connection without a traceback in the log for every such frame; what comes behind it,
+      or behind a frame that breaks the protocol, is not answered.
     """
 
     def __init__(self, *args: Any, **more: Any) -> None:
@@ -112,7 +114,6 @@ class _UpgradedProtocol(WebSocketsSansIOProtocol):
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True  # refused with an answer, which uvicorn would log as an error of ours
         if is_close and self.close_timer is not None:
-            self.close_timer.cancel()
             self._cut_soon()
 
     def keepalive_timeout(self) -> None:
@@ -125,6 +126,16 @@ class _UpgradedProtocol(WebSocketsSansIOProtocol):
             log.info("A client is gone without a word.", silent_s=round(silent, 1))
             self.transport.abort()
 
+    def handle_ping(self) -> None:
+        """Answer, while there may be an answer: nothing follows a close frame."""
+        if not self.close_sent:
+            super().handle_ping()
+
+    def handle_close(self, event: Any) -> None:
+        """End as the client wishes."""
+        super().handle_close(event)
+        self._cut_soon()
+
     def send_receive_event_to_app(self) -> None:
         """Hand a whole message on."""
         if self.curr_msg_data_type == "text" and not self.close_sent:
@@ -133,13 +144,16 @@ class _UpgradedProtocol(WebSocketsSansIOProtocol):
                 self.frames[0].decode()
             except UnicodeDecodeError:
                 self.frames = []
-                self.conn.send_close(1007)
+                if self.conn.state is State.OPEN:  # else the client's own close frame came with it
+                    self.conn.send_close(1007)
                 self.handle_parser_exception()
                 return
         super().send_receive_event_to_app()
 
     def handle_parser_exception(self) -> None:
-        """Tell a client that broke the protocol, and its reader."""
+        """Tell a client that broke the protocol, and its reader; once."""
+        if self.close_sent:
+            return
         close = self.conn.close_sent
         assert close is not None
         self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
@@ -153,6 +167,8 @@ class _UpgradedProtocol(WebSocketsSansIOProtocol):
         self._cut_soon()
 
     def _cut_soon(self) -> None:
+        if self.close_timer is not None:
+            self.close_timer.cancel()
         self.close_timer = self.loop.call_later(CLOSE_WITHIN, self.transport.abort)
 
 
