@@ -115,3 +115,16 @@ def test_closing_what_has_gone_meanwhile_is_no_failure() -> None:
 
     asyncio.run(main())
     assert sent == ["websocket.accept", "websocket.close"]
+
+
+def test_a_port_closes_while_somebody_who_said_goodbye_does_not_read() -> None:
+    async def main() -> None:
+        async with gateway("x" * (8 << 20)) as opened, entering(opened) as (_, writer), asyncio.timeout(HANG):
+            assert opened._server is not None
+            (connection,) = opened._server.server_state.connections
+            writer.write(CLOSE)
+            while not connection.transport.is_closing():
+                await asyncio.sleep(0)
+            await opened.close()
+
+    asyncio.run(main())

@@ -132,8 +132,9 @@ class _UpgradedProtocol(WebSocketsSansIOProtocol):
             super().handle_ping()
 
     def handle_close(self, event: Any) -> None:
-        """End as the client wishes."""
+        """End as the client wishes; its close frame is answered, so none can be sent any more."""
         super().handle_close(event)
+        self.close_sent = True
         self._cut_soon()
 
     def send_receive_event_to_app(self) -> None:
