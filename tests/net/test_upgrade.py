@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,9 @@ from fastapi import FastAPI
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from broken_frame import frame
+from certificates import make_certificate, trusting
 from hotmic.net.gateway import Gateway
+from hotmic.net.liveness import SEND_BUFFER
 from hotmic.net.upgrade import StarlettePeer
 
 HANG = 20.0
@@ -27,7 +31,7 @@ CLOSE = frame(0x88, struct.pack("!H", 1000))
 
 
 @asynccontextmanager
-async def gateway(say: str = "") -> AsyncIterator[Gateway]:
+async def gateway(say: str = "", *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Gateway]:
     app = FastAPI()
 
     @app.websocket("/ws")
@@ -39,19 +43,25 @@ async def gateway(say: str = "") -> AsyncIterator[Gateway]:
             while True:
                 await socket.receive_text()
 
-    opened = Gateway(app, max_message=1 << 16, may_compress=lambda target: False, slow_client=HANG)
-    yield opened
-    await opened.close()
+    opened = Gateway(app, max_message=1 << 16, may_compress=lambda target: False, slow_client=HANG, tls=tls)
+    try:
+        yield opened
+    finally:
+        await opened.close()
 
 
 @asynccontextmanager
-async def entering(opened: Gateway) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def entering(
+    opened: Gateway, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     port = await opened.open("127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 10)
-    writer.write(ASK)
-    await reader.readuntil(b"\r\n\r\n")
-    yield reader, writer
-    writer.transport.abort()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 10, ssl=tls)
+    try:
+        writer.write(ASK)
+        await reader.readuntil(b"\r\n\r\n")
+        yield reader, writer
+    finally:
+        writer.transport.abort()
 
 
 @pytest.mark.parametrize(
@@ -126,5 +136,20 @@ def test_a_port_closes_while_somebody_who_said_goodbye_does_not_read() -> None:
             while not connection.transport.is_closing():
                 await asyncio.sleep(0)
             await opened.close()
+
+    asyncio.run(main())
+
+
+def test_little_waits_for_a_slow_client_with_tls_too(tmp_path: Path) -> None:
+    """asyncio's own limit is eight times as high there."""
+    make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+
+    async def main() -> None:
+        async with gateway(tls=context) as opened, entering(opened, tls=trusting(tmp_path)):
+            assert opened._server is not None
+            (connection,) = opened._server.server_state.connections
+            assert connection.transport.get_write_buffer_limits()[1] == SEND_BUFFER
 
     asyncio.run(main())

@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 from hotmic.dialects.dialect import Frame
 from hotmic.errors import ConfigError, HotmicError
 from hotmic.net.deflate import offer
-from hotmic.net.liveness import WatchedConnection, keep_short
+from hotmic.net.liveness import SEND_BUFFER, WatchedConnection, keep_short
 from hotmic.net.peer import PeerGoneError
 from hotmic.net.reception import Admission, Reception, status_of
 
@@ -110,7 +110,7 @@ class Listener:
                 compression=None,
                 max_size=self._max_message,
                 max_queue=8,
-                write_limit=65_536,
+                write_limit=SEND_BUFFER,
                 open_timeout=OPEN_WITHIN,
                 ping_interval=self._ping_interval,
                 ping_timeout=self._ping_timeout,

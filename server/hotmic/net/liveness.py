@@ -13,7 +13,8 @@ RECEIVE_BUFFER, SEGMENT = 65_536, 8192
 """Bytes. On loopback, where a segment may hold 64 KiB, a client's system buffers 4 MB when it is not read: half a
 minute of audio at four times real time, in which its own pings wait. With both of these it is 1.6 MB."""
 SEND_BUFFER = 65_536
-"""Bytes, some minutes of captions; left alone, systems take megabytes before a slow client is felt."""
+"""Bytes, some minutes of captions, in the system and again before it; left alone, systems take megabytes before a slow
+client is felt."""
 TAKEN_WITHIN = 60.0
 """Seconds in which a client must take something of what waits for it, an answer over HTTP or the rest of a connection
 that is closed; what is said on WebSockets has ``slow_client_s``."""

@@ -6,6 +6,8 @@ from typing import Any
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from hotmic.net.liveness import SEND_BUFFER
+
 REQUEST_WITHIN = 10.0
 """Seconds in which a request must have come, up to its body."""
 
@@ -61,7 +63,7 @@ class PromptProtocol(H11Protocol):
     def handle_websocket_upgrade(self, event: Any) -> None:
         """Leave the connection to a WebSocket, which has limits of its own."""
         self._stop_waiting()
-        self.transport.set_write_buffer_limits()
+        self.transport.set_write_buffer_limits(SEND_BUFFER)
         super().handle_websocket_upgrade(event)
 
     def _await_reading(self) -> None:
