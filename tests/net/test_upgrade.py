@@ -22,6 +22,7 @@ from hotmic.net.upgrade import StarlettePeer
 
 HANG = 20.0
 """Seconds, fewer than the system waits for a client that takes nothing."""
+PING_TIMEOUT = 0.3
 ASK = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -31,7 +32,7 @@ CLOSE = frame(0x88, struct.pack("!H", 1000))
 
 
 @asynccontextmanager
-async def gateway(say: str = "", *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Gateway]:
+async def gateway(say: str = "", *, idle: float = 0.0, tls: ssl.SSLContext | None = None) -> AsyncIterator[Gateway]:
     app = FastAPI()
 
     @app.websocket("/ws")
@@ -41,7 +42,8 @@ async def gateway(say: str = "", *, tls: ssl.SSLContext | None = None) -> AsyncI
             if say:
                 await socket.send_text(say)
             while True:
-                await socket.receive_text()
+                await asyncio.sleep(idle)
+                await socket.send_text(await socket.receive_text())
 
     opened = Gateway(app, max_message=1 << 16, may_compress=lambda target: False, slow_client=HANG, tls=tls)
     try:
@@ -151,5 +153,21 @@ def test_little_waits_for_a_slow_client_with_tls_too(tmp_path: Path) -> None:
             assert opened._server is not None
             (connection,) = opened._server.server_state.connections
             assert connection.transport.get_write_buffer_limits()[1] == SEND_BUFFER
+
+    asyncio.run(main())
+
+
+def test_who_is_not_read_need_not_answer_pings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hotmic.net.gateway.PING_INTERVAL", PING_TIMEOUT / 3)
+    monkeypatch.setattr("hotmic.net.gateway.PING_TIMEOUT", PING_TIMEOUT)
+
+    async def main() -> None:
+        async with gateway(idle=3 * PING_TIMEOUT) as opened, entering(opened) as (reader, writer):
+            async with asyncio.timeout(HANG):
+                writer.write(frame(0x81, b"first") + frame(0x81, b"second"))
+                heard = await reader.readuntil(b"second")
+                assert b"first" in heard
+                assert heard.count(b"\x89\4") >= 1, "it was asked"
+                await reader.read()  # now it is read, and says nothing
 
     asyncio.run(main())

@@ -96,8 +96,7 @@ class _UpgradedProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes from the socket."""
         self._heard_at = self.loop.time()
-        if self.conn.parser_exc is None:
-            super().data_received(data)
+        super().data_received(data)
 
     async def receive(self) -> Any:
         """Return what comes next."""
