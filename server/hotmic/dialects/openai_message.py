@@ -202,7 +202,7 @@ def _explain(frame: str, error: msgspec.ValidationError) -> FaultError:
         message = f"Invalid value: '{kind[:64]}'. Supported values in a transcription session: {', '.join(_KNOWN)}."
         return FaultError(UnknownType(message), param="type", event_id=event_id)
     param, sentence = complain(error, _KNOWN[kind])
-    if param == "audio":
+    if param == "audio" and "base64" in str(error):
         return FaultError(BadAudio("The field 'audio' is not valid base64."), param=param, event_id=event_id)
     if param == "session.type":
         sentence = "Only sessions of the type 'transcription' are to be had here, no speech-to-speech."
