@@ -16,9 +16,10 @@ _PAUSE_DB = 20.0
 
 _FIRST, _LAST = 1 / 2, 0.95
 """Where in a window the cut may be: not so late that the next window begins with a scrap."""
-_EARLY_PAUSES = ((30.0, 12), (20.0, 24))
-"""Decibels under the loud parts and blocks of a pause that ends a window before it is full: one between sentences is
-either deep or long; within a sentence speech rarely falls silent altogether."""
+_SILENCE_DB = 30.0
+"""Silence lies this far under the loud parts. Between sentences there is some, within a sentence hardly ever."""
+_NOISY_PAUSE_BLOCKS = 20
+"""A pause between sentences where the room is too loud for silence: within a sentence pauses are shorter."""
 _SCRAP = SAMPLE_RATE // 2
 """Samples that the last window of a segment has at least."""
 
@@ -94,13 +95,11 @@ def _early_cut(powers: _Powers, pause_after: int) -> int | None:
     if not len(powers):
         return None
     loud = float(np.percentile(powers, 95))
-    middles = (
-        (start + stop) * _BLOCK // 2
-        for decibels, blocks in _EARLY_PAUSES
-        for start, stop in _runs(powers <= loud * 10 ** (-decibels / 10))
-        if stop - start >= blocks
-    )
-    return min((middle for middle in middles if middle >= pause_after), default=None)
+    quiet, least = powers <= loud * 10 ** (-_SILENCE_DB / 10), _PAUSE_BLOCKS
+    if not quiet.any():
+        quiet, least = powers <= loud * 10 ** (-_PAUSE_DB / 10), _NOISY_PAUSE_BLOCKS
+    middles = ((start + stop) * _BLOCK // 2 for start, stop in _runs(quiet) if stop - start >= least)
+    return next((middle for middle in middles if middle >= pause_after), None)
 
 
 def _longest_run(flags: npt.NDArray[np.bool_]) -> tuple[int, int]:
