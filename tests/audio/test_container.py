@@ -34,6 +34,16 @@ def test_what_browsers_and_phones_record(name: str, codec: str) -> None:
     assert abs(int(np.argmax(spectrum)) - 300) <= 2
 
 
+@pytest.mark.parametrize("rates", [(48_000, 16_000), (16_000, 48_000, 22_050)])
+def test_sound_that_changes_its_rate_is_heard_to_its_end(rates: tuple[int, ...]) -> None:
+    data = b"".join(encoded("adts", "aac", tone(rate, 2.0), rate) for rate in rates)
+    decoded = np.concatenate(list(container.decode(data)))
+    assert abs(len(decoded) - 32_000 * len(rates)) < 3_200 * len(rates)
+    for number in range(len(rates)):
+        part = decoded[32_000 * number + 8_000 :][:16_000]
+        assert abs(int(np.argmax(np.abs(np.fft.rfft(part)))) - 300) <= 2
+
+
 def test_duration_is_known_without_decoding(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav(tone(16_000, 2.5)))

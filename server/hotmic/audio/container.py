@@ -111,24 +111,37 @@ def _open_file(source: Source) -> Iterator[Stream]:
 def _decode_track(container: Any) -> Iterator[Samples]:
     import av
 
-    stream = container.streams.audio[0]
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-    broken = 0
+    resampler, layout = _open_resampler(), None
     try:
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                # A cut or damaged packet costs its own samples, as in every player; the rest is still speech.
-                broken += 1
-                continue
-            for frame in frames:
-                yield from _convert(resampler, frame)
+        for frame in _decode_frames(container):
+            found = (frame.sample_rate, frame.layout.name, frame.format.name)
+            if found != layout:  # as in files that were joined
+                yield from _convert(resampler, None)
+                resampler, layout = _open_resampler(), found
+            yield from _convert(resampler, frame)
         yield from _convert(resampler, None)
     except av.FFmpegError as error:
         raise BadAudio("The file is damaged and cannot be decoded to its end.") from error
+
+
+def _decode_frames(container: Any) -> Iterator[Any]:
+    import av
+
+    broken = 0
+    for packet in container.demux(container.streams.audio[0]):
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            # A cut or damaged packet costs its own samples, as in every player; the rest is still speech.
+            broken += 1
     if broken:
         log.warning("container_packets_skipped", packets=broken)
+
+
+def _open_resampler() -> Any:
+    import av
+
+    return av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
 
 
 def _convert(resampler: Any, frame: Any) -> Iterator[Samples]:
