@@ -14,7 +14,7 @@ from fuzz.parser import Parser, judge_sound
 from hotmic.audio.box import open_stream
 from hotmic.audio.container import decode
 from hotmic.audio.decoder import CHUNK
-from hotmic.errors import TooLarge
+from hotmic.errors import BadAudio, TooLarge
 from hotmic.values import SAMPLE_RATE
 
 MAX_BYTES, MAX_SECONDS = 4_000, 5.0
@@ -127,6 +127,7 @@ def _bare_flac(file: bytes) -> bytes:
 PARSER = Parser(
     call=read,
     seeds=seeds,
+    allowed=(BadAudio, TooLarge),
     words=(
         b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x15\x49\xa9\x66", b"\x16\x54\xae\x6b", b"\x1f\x43\xb6\x75",
         b"\xa3", b"A_OPUS",

@@ -34,8 +34,8 @@ class Parser(NamedTuple):
     """Good and nearly good input, from which the search begins."""
     words: tuple[bytes, ...] = ()
     """What may be written into an input as a whole."""
-    allowed: tuple[type[HotmicError], ...] = (PeerError,)
-    """What may be raised."""
+    allowed: tuple[type[HotmicError], ...] = ()
+    """What may be raised; a sequence of frames meets its errors itself."""
     factor: int = 64
     """Bytes that may be allocated for every byte that comes."""
     floor: int = FLOOR

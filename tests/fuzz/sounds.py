@@ -189,6 +189,7 @@ def seeds() -> Sequence[bytes]:
 PARSER = Parser(
     call=read,
     seeds=seeds,
+    allowed=(BadAudio,),
     words=(
         b"RIFF", b"WAVE", b"fmt ", b"data", b"LIST", b"\x10\0\0\0", b"\1\0\1\0", b"\3\0\1\0", b"\6\0", b"\7\0",
         b"\xfe\xff",
