@@ -289,18 +289,23 @@ def _requests() -> Iterator[bytes]:
               b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")  # fmt: skip
     more: Sequence[tuple[bytes, ...]] = (
         (), (b"Origin: https://page.example",), (b"Origin: null",), (b"Host: speech.example",),
-        (b"Authorization: Bearer " + TOKEN.encode(),), (b"Authorization: Basic eDp5",),
+        (b"Authorization: Bearer " + TOKEN.encode(),),
+        (b"Authorization: Bearer " + TOKEN.encode(), b"Sec-WebSocket-Protocol: hotmic-token.other"),
+        (b"Authorization: Bearer ek_0123456789abcdef",), (b"X-Forwarded-For: 192.0.2.9, 10.0.0.1",),
+        (b"X-Forwarded-For: 10.0.0.3, nobody",), (b"Authorization: Basic eDp5",),
         (b"Sec-WebSocket-Protocol: hotmic-token." + TOKEN.encode() + b", chat",),
         (b"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.ek_x",),
         (b"X-Forwarded-For: 203.0.113.7, 192.0.2.1:80, 10.0.0.2", b"Forwarded: for=192.0.2.1"),
         (b'Forwarded: for="[fd00::1%25eth0]:80";proto=https, For=10.0.0.1',),
         (b"X-Forwarded-For: [::ffff:192.0.2.1]:9",),
-        (b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",), (b"Origin: http://[::1",
-        b"Host: [::1"),
+        (b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",),
+        (b"Origin: http://[::1", b"Host: [::1"),
     )  # fmt: skip
-    targets = [*(path.encode() for path in GATEWAY_PATHS), b"/ws/audio?channel=a&session=b&sample_rate=48000&model=m",
-               b"/ws/transcription?client_id=x&token=" + TOKEN.encode(), b"/%2e%2e//ws?token=", b"/nothing",
-               b"//[x"]  # fmt: skip
+    targets = [
+        *(path.encode() for path in GATEWAY_PATHS), b"/ws/audio?channel=a&session=b&sample_rate=48000&model=m",
+        b"/ws/transcription?client_id=x&token=" + TOKEN.encode(), b"/ws/transcription?token=",
+        b"/ws/transcribe?channel=%20", b"/ws/audio?token=x&token=y", b"/%2e%2e//ws", b"/nothing", b"//[x",
+    ]  # fmt: skip
     for number, headers in enumerate(more):
         target = targets[number % len(targets)]
         yield b"\r\n".join((b"GET " + target + b" HTTP/1.1", *always, *headers, b"", b""))
