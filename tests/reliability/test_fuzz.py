@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
@@ -50,17 +51,15 @@ def environment() -> dict[str, str]:
 
 def search(name: str, folder: Path, options: Sequence[str], *, limit: float) -> tuple[int, str, list[Path]]:
     """Return libFuzzer's exit status, what it printed, and the inputs that a parser treats as it should not."""
-    faults = folder / "faults"
+    faults = Path(tempfile.mkdtemp(prefix="faults-", dir=folder))
     found = folder / "found"
-    for each in (faults, found):
-        each.mkdir(exist_ok=True)
-    before = set(faults.iterdir())
+    found.mkdir(exist_ok=True)
     command = [sys.executable, str(TARGET), name, *options, f"-artifact_prefix={faults}/", "-print_final_stats=1"]
     known = [str(CORPUS / name)] if (CORPUS / name).is_dir() else []
     run = subprocess.run(
         [*command, str(found), *known], capture_output=True, timeout=limit, cwd=folder, env=environment(), check=False
     )
-    return run.returncode, (run.stdout + run.stderr).decode("utf-8", "replace"), sorted(set(faults.iterdir()) - before)
+    return run.returncode, (run.stdout + run.stderr).decode("utf-8", "replace"), sorted(faults.iterdir())
 
 
 @pytest.mark.parametrize("name", PARSERS)
