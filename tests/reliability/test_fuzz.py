@@ -71,7 +71,7 @@ def test_inputs_found_before(name: str) -> None:
 
 
 def test_the_process_that_decodes_answers() -> None:
-    for path in sorted((CORPUS / "containers").iterdir())[::8]:
+    for path in sorted((CORPUS / "containers").iterdir())[::3]:
         asyncio.run(answer_of_the_child(path.read_bytes()[1:]))
 
 
