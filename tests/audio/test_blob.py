@@ -35,6 +35,18 @@ def test_a_whole_file_in_every_frame() -> None:
     assert rates == {8_000}
 
 
+@pytest.mark.parametrize("scrap", [b"\0", b"RIFF", bytes(11)])
+def test_a_header_counts_behind_a_frame_too_short_to_tell(scrap: bytes) -> None:
+    reader = BlobReader()
+    assert reader.receive(scrap) == Pcm(data=b"", rate=16_000)
+    sound, rates = samples_of(reader, [wav(CLIP, rate=8_000)])
+    np.testing.assert_array_equal(sound, CLIP)
+    assert rates == {8_000}
+    reader = BlobReader()
+    reader.receive(scrap)
+    assert reader.receive(EBML) == Container(data=EBML, is_first=True)
+
+
 def test_bare_samples_have_the_rate_of_the_reader() -> None:
     sound, rates = samples_of(BlobReader(rate=48_000), pieces(CLIP.tobytes(), 999))
     assert (len(sound), rates) == (len(CLIP), {48_000})

@@ -1,4 +1,5 @@
 import socket
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,27 @@ def test_what_browsers_and_phones_record(name: str, codec: str) -> None:
     assert abs(len(decoded) - 32_000) < 3_200
     spectrum = np.abs(np.fft.rfft(decoded[4000:20_000]))
     assert abs(int(np.argmax(spectrum)) - 300) <= 2
+
+
+@pytest.mark.parametrize("rates", [(48_000, 16_000), (16_000, 48_000, 22_050)])
+def test_sound_that_changes_its_rate_is_heard_to_its_end(rates: tuple[int, ...]) -> None:
+    data = b"".join(encoded("adts", "aac", tone(rate, 2.0), rate) for rate in rates)
+    decoded = np.concatenate(list(container.decode(data)))
+    assert abs(len(decoded) - 32_000 * len(rates)) < 3_200 * len(rates)
+    for number in range(len(rates)):
+        part = decoded[32_000 * number + 8_000 :][:16_000]
+        assert abs(int(np.argmax(np.abs(np.fft.rfft(part)))) - 300) <= 2
+
+
+@pytest.mark.parametrize("rate", [1, 3_999, 768_001, 2**30])
+def test_a_rate_that_nothing_is_recorded_at_costs_nothing(rate: int) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadAudio, match="sample rate"):
+            list(container.decode(wav(tone(16_000, 0.1), rate=rate)))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_duration_is_known_without_decoding(tmp_path: Path) -> None:

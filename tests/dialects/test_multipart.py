@@ -37,7 +37,15 @@ def test_a_form_that_breaks_off_is_not_complete() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["", "application/json", "multipart/form-data", "multipart/form-data; boundary=", "\x00"]
+    "kind",
+    [
+        "",
+        "application/json",
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "\x00",
+        f"multipart/form-data; boundary={'x' * 300}",
+    ],
 )
 def test_what_is_no_form(kind: str) -> None:
     with pytest.raises(BadMessage):

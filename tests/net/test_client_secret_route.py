@@ -88,6 +88,15 @@ def test_bad_requests_are_told(body: bytes, code: str) -> None:
     assert answer.json()["error"]["code"] == code
 
 
+def test_what_is_nested_as_deep_as_can_be_read_can_be_told_too() -> None:
+    _, client = door()
+    depths = range(500, 1_100, 4)
+    bodies = [b'{"session":{"a":' + b"[" * depth + b"]" * depth + b"}}" for depth in depths]
+    answers = [client.post(PATH, content=body, headers=BEARER).status_code for body in bodies]
+    assert answers == sorted(answers)
+    assert set(answers) == {200, 400}
+
+
 def test_who_may_not_is_told() -> None:
     _, client = door()
     assert client.post(PATH).status_code == 401

@@ -67,6 +67,8 @@ class BlobReader:
         Raises:
             BadAudio: It is surely no sound, or sound of a kind that is not taken.
         """
+        if begins_container(data) or is_wav(data):
+            self._held = b""
         data, self._held = self._held + data, b""
         if self._is_idle and len(data) < LONGEST_MAGIC:
             self._held = data

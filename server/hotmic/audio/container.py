@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import structlog
 
+from hotmic.audio.resample import LOWEST_RATE
 from hotmic.errors import BadAudio, TooLarge
 from hotmic.values import SAMPLE_RATE, Samples
 
@@ -24,6 +25,8 @@ class Stream(Protocol):
 
 Source = bytes | str | Path | Stream
 
+HIGHEST_RATE = 768_000
+"""Hertz that anything is recorded at; a resampler's memory and time grow with the number in a header."""
 _SOON = {"analyzeduration": "1000000", "max_probe_packets": "4"}
 """Have FFmpeg look at a second of a stream, in microseconds, where it would wait for five."""
 
@@ -111,24 +114,43 @@ def _open_file(source: Source) -> Iterator[Stream]:
 def _decode_track(container: Any) -> Iterator[Samples]:
     import av
 
-    stream = container.streams.audio[0]
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-    broken = 0
+    resampler, layout = _open_resampler(), None
     try:
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                # A cut or damaged packet costs its own samples, as in every player; the rest is still speech.
-                broken += 1
-                continue
-            for frame in frames:
-                yield from _convert(resampler, frame)
+        for frame in _decode_frames(container):
+            found = (frame.sample_rate, frame.layout.name, frame.format.name)
+            if found != layout:  # the first, or as in files that were joined
+                _check_rate(frame.sample_rate)
+                yield from _convert(resampler, None)
+                resampler, layout = _open_resampler(), found
+            yield from _convert(resampler, frame)
         yield from _convert(resampler, None)
     except av.FFmpegError as error:
         raise BadAudio("The file is damaged and cannot be decoded to its end.") from error
+
+
+def _decode_frames(container: Any) -> Iterator[Any]:
+    import av
+
+    broken = 0
+    for packet in container.demux(container.streams.audio[0]):
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            # A cut or damaged packet costs its own samples, as in every player; the rest is still speech.
+            broken += 1
     if broken:
         log.warning("container_packets_skipped", packets=broken)
+
+
+def _check_rate(rate: int) -> None:
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise BadAudio(f"The file tells a sample rate of {rate} Hz; allowed are {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
+
+
+def _open_resampler() -> Any:
+    import av
+
+    return av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
 
 
 def _convert(resampler: Any, frame: Any) -> Iterator[Samples]:

@@ -1,6 +1,6 @@
 """``multipart/form-data`` (RFC 7578) with one file, read while it comes. Sans-I/O."""
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from hotmic.errors import BadField, BadMessage, TooLarge
@@ -62,7 +62,7 @@ class MultipartForm:
         }
         try:
             self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise BadMessage("The boundary of the form cannot be used.") from error
 
     def receive_bytes(self, data: bytes) -> None:
@@ -75,7 +75,7 @@ class MultipartForm:
         """
         try:
             self._parser.write(data)
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise BadMessage("The form is damaged.") from error
 
     def parts_to_read(self) -> list[Part]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from hotmic.dialects.complaint import complain
 from hotmic.errors import BadField, HotmicError, InvalidJson, NotAuthorized, RateLimited, TooLarge
@@ -36,7 +36,7 @@ def add_client_secrets(app: FastAPI, access: Access) -> None:
     """Add the route to an application."""
 
     @app.post(PATH, tags=["realtime"], summary="Make a client secret")
-    async def create(request: Request) -> JSONResponse:
+    async def create(request: Request) -> Response:
         """Return a secret that lets one connection in, once, such as that of a page that must not know a token."""
         about = {"action": "create_client_secret", "address": address_of(request)}
         grant = None
@@ -52,9 +52,8 @@ def add_client_secrets(app: FastAPI, access: Access) -> None:
             return _failure(error, _status(error))
         audit(who=access.token_of(grant) or "", outcome="ok", **about)
         shown = {"id": f"sess_{secrets.token_hex(12)}", "object": "realtime.transcription_session", **session}
-        return JSONResponse(
-            {"value": value, "expires_at": expires_at, "session": shown}, headers={"Cache-Control": "no-store"}
-        )
+        body = msgspec.json.encode({"value": value, "expires_at": expires_at, "session": shown})
+        return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def _parse(body: bytes) -> tuple[int, dict[str, Any]]:
