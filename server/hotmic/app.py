@@ -1,6 +1,7 @@
 """The daemon: every part built and wired, started and stopped."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -259,8 +260,24 @@ class Daemon:
             log.info(spec.notice, try_saying=list(spec.phrases))
 
     async def close(self) -> None:
-        """Stop: refuse new connections, finalise what is being said, tell the finals, end the workers."""
+        """Stop: refuse new connections, finalise what is being said, tell the finals, end the workers.
+
+        Every part is closed, whatever another raises.
+        """
         self.is_draining = True
+        async with contextlib.AsyncExitStack() as last_first:
+            last_first.push_async_callback(self.pool.close)
+            if self._gateway is not None:
+                last_first.push_async_callback(self._gateway.close)
+            last_first.callback(self.runner.close)
+            last_first.push_async_callback(self.control.close)
+            last_first.callback(self._pulse.close)
+            if self._watcher is not None:
+                last_first.callback(self._watcher.cancel)
+            await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        """Tell what is still to be told, and close every connection."""
         for listener, _ in self._listeners:
             listener.drain()
         self._gateway_reception.drain()
@@ -273,14 +290,6 @@ class Daemon:
         await asyncio.gather(
             self._gateway_reception.close(*goodbye), *(listener.close(*goodbye) for listener, _ in self._listeners)
         )
-        if self._watcher is not None:
-            self._watcher.cancel()
-        self._pulse.close()
-        await self.control.close()
-        self.runner.close()
-        if self._gateway is not None:
-            await self._gateway.close()
-        await self.pool.close()
 
     def _places(self) -> dict[str, Path]:
         log_file = self.settings.log_file

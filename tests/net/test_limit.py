@@ -32,6 +32,19 @@ def test_a_quota_counts_for_address_and_token_or_for_neither() -> None:
         quota.enter(address="a")
 
 
+def test_addresses_of_one_ipv6_network_count_as_one() -> None:
+    quota = Quota("streams", per_address=2, per_token=9)
+    leave = [quota.enter(address=address) for address in ("fd00::1", "fd00::2")]
+    with pytest.raises(QuotaReached, match="from this address"):
+        quota.enter(address="fd00::ffff:3")
+    quota.enter(address="fd00:0:0:1::1")
+    quota.enter(address="::ffff:10.0.0.1")
+    quota.enter(address="::ffff:10.0.0.2")
+    for one in leave:
+        one()
+    quota.enter(address="fd00::4")
+
+
 def test_all_together_have_a_limit_too() -> None:
     quota = Quota("streams", per_address=2, per_token=2, total=3)
     leave = [quota.enter(address=address) for address in "aab"]

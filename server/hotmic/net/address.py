@@ -78,6 +78,14 @@ class Addresses:
         return last
 
 
+def household(address: str) -> str:
+    """Return what counts as one address: an IPv6 network of 64 bits, all of which one client may use (RFC 4862)."""
+    found = _parse(address)
+    if not isinstance(found, ipaddress.IPv6Address) or found.ipv4_mapped is not None:
+        return address
+    return str(ipaddress.IPv6Network((int(found), 64), strict=False))
+
+
 def _network(key: str, entry: str) -> Network:
     try:
         return ipaddress.ip_network(entry)

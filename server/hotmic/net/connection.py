@@ -178,15 +178,17 @@ class Connection:
             for task in tasks:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-            if any(isinstance(outcome, PeerGoneError) for outcome in outcomes):
-                await self._containers.drain()
-            await self._containers.close()  # now that nothing begins another
-            said_goodbye = any(isinstance(o, PeerGoneError) and o.said_goodbye for o in outcomes)
-            is_over = said_goodbye and not self._dialect.keeps_session
-            self._speaker.leave(is_over=is_over or self._is_shown_out)
-            services.control.forget_channel(self.channel)
-            services.roster.leave(client_id)
-            services.metrics.connections.labels(name).dec()
+            try:
+                if any(isinstance(outcome, PeerGoneError) for outcome in outcomes):
+                    await self._containers.drain()
+                await self._containers.close()  # now that nothing begins another
+            finally:
+                said_goodbye = any(isinstance(o, PeerGoneError) and o.said_goodbye for o in outcomes)
+                is_over = said_goodbye and not self._dialect.keeps_session
+                self._speaker.leave(is_over=is_over or self._is_shown_out)
+                services.control.forget_channel(self.channel)
+                services.roster.leave(client_id)
+                services.metrics.connections.labels(name).dec()
         for outcome in outcomes:
             if isinstance(outcome, Exception) and not isinstance(outcome, PeerGoneError):
                 log_id = uuid.uuid4().hex[:12]

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from hotmic.errors import QuotaReached
+from hotmic.net.address import household
 
 RETRY_AFTER_MS = 5000
 
@@ -70,6 +71,8 @@ class Quota:
         for kind, key in owners.items():
             if key is None:
                 continue
+            if kind == "address":
+                key = household(key)
             if not self._limits[kind].enter(key, most if kind == "token" else None):
                 for limit, other in entered:
                     limit.leave(other)
