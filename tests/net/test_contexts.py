@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import virtual_time
+from hotmic.dialects.control import ControlDialect
 from hotmic.dialects.dialect import Dialect, Frame
 from hotmic.dialects.plain_text import PlainTextDialect
 from hotmic.dialects.simul import SimulDialect
@@ -30,15 +31,17 @@ class TextPeer(FakePeer):
         self.texts.append(frame)
 
 
-def admit(house: House, peer: FakePeer, dialect: Dialect, *, client_id: str = "") -> "asyncio.Task[None]":
+def admit(
+    house: House, peer: FakePeer, dialect: Dialect, *, client_id: str = "", channel: str = ""
+) -> "asyncio.Task[None]":
     session = dialect.session_name(Wish(client_id=client_id))
-    connection = Connection(peer, dialect, house.services, grant=ANYBODY, session=session)
+    connection = Connection(peer, dialect, house.services, grant=ANYBODY, channel=channel, session=session)
     return asyncio.get_running_loop().create_task(connection.run())
 
 
-def call(house: House, client_id: str) -> tuple[FakePeer, "asyncio.Task[None]"]:
+def call(house: House, client_id: str, channel: str = "") -> tuple[FakePeer, "asyncio.Task[None]"]:
     peer = FakePeer()
-    return peer, admit(house, peer, SimulDialect(client_id=client_id), client_id=client_id)
+    return peer, admit(house, peer, SimulDialect(client_id=client_id), client_id=client_id, channel=channel)
 
 
 def array(number: int, speaker: int) -> bytes:
@@ -131,6 +134,29 @@ def test_the_newer_of_two_connections_takes_over(tmp_path: Path) -> None:
         assert heard(first, second) == numbers(0, range(12))
         second.leave()
         await other
+        await asyncio.sleep(31)
+
+    virtual_time.run(main())
+
+
+def test_who_comes_back_to_another_channel_is_heard_in_that_one(tmp_path: Path) -> None:
+    async def main() -> None:
+        house = House(tmp_path)
+        for number, channel in enumerate(("hall-1", "", "hall-2", "hall-1")):
+            listener = FakePeer()
+            admit(house, listener, ControlDialect(), channel="hall-2")
+            peer, task = call(house, "user", channel)
+            for chunk in range(8 * number, 8 * number + 8):
+                peer.say(array(chunk, 0))
+                await asyncio.sleep(SECONDS)
+            peer.say(npy(np.zeros(16_000, dtype=np.float32)))
+            await asyncio.sleep(3)
+            peer.break_off()
+            await task
+            finals = [m["text"] for m in listener.sent if m["type"] == "final_transcription"]
+            assert finals == [numbers(0, range(16, 24))] * (channel == "hall-2")
+            listener.leave()
+        assert house.runner.session_count == 3
         await asyncio.sleep(31)
 
     virtual_time.run(main())

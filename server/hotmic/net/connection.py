@@ -56,7 +56,7 @@ class Connection:
         session: str = "",
     ) -> None:
         self.grant = grant
-        self._has_named_channel = bool(channel)
+        self.named_channel = channel
         self.channel = channel or (_own_channel(dialect) if dialect.is_private else _common_channel(grant))
         self._peer, self._dialect, self._services = peer, dialect, services
         self._outbox = Outbox(max_items=services.outbox_items, max_bytes=services.outbox_bytes)
@@ -84,7 +84,7 @@ class Connection:
     @property
     def _is_apart(self) -> bool:
         """Whether it is in a channel of its own, which no token need be for."""
-        return self._dialect.is_private and not self._has_named_channel
+        return self._dialect.is_private and not self.named_channel
 
     @property
     def address(self) -> str:
@@ -378,7 +378,7 @@ class Connection:
         with auditing(command, who="", address=self.address, channel=self.channel) as outcome:
             self.grant = self._services.access.grant_token(command.token)
             outcome["who"] = self.token or ""
-        if first and not self._has_named_channel and not self._dialect.is_private:
+        if first and not self.named_channel and not self._dialect.is_private:
             self.move(_common_channel(self.grant))
         self._enter()
         self.answer(e.Authenticated(request_id=command.request_id, scopes=tuple(self.grant.scopes)))

@@ -99,6 +99,12 @@ class Presence:
             waiting.cancel()
 
 
-def kept_name(name: str, tenant: str) -> str:
-    """Return the name of a session that waits for its speaker: two tenants may use the same one."""
-    return f"{name}-{hashlib.sha256(tenant.encode()).hexdigest()[:12]}"
+def kept_name(name: str, tenant: str, channel: str) -> str:
+    """Return the name of a session that waits for its speaker: two tenants may use the same one, and so may channels.
+
+    Args:
+        name: What the speaker calls it.
+        tenant: Whose token or address brings it.
+        channel: The channel that the speaker named; empty where it is heard in one of its own.
+    """
+    return f"{name}-{hashlib.sha256(f'{tenant} {channel}'.encode()).hexdigest()[:12]}"

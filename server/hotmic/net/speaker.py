@@ -32,6 +32,10 @@ class Client(Protocol):
     grant: Grant | None
 
     @property
+    def named_channel(self) -> str:
+        """The channel that its URL names; empty for none."""
+
+    @property
     def is_speaker(self) -> bool:
         """Whether it brings audio."""
 
@@ -88,7 +92,7 @@ class Speaker:
         """
         name = self._name
         if self.session_id is None and self._dialect.keeps_session and name:
-            name = kept_name(name, self._client.tenant)
+            name = kept_name(name, self._client.tenant, self._client.named_channel)
             with contextlib.suppress(SessionGone, Overloaded):  # then it is new
                 self._take_over(name)
                 self.catch_up(self._dialect.last_event_id)
