@@ -140,7 +140,8 @@ class Client:
                 greeting = read_event(await socket.recv())
         except TimeoutError as error:
             address = self._uris[0].partition("?")[0]
-            raise ClientError("timeout", f"No greeting came from {address}: is that the control socket?") from error
+            message = f"No greeting came from {address}: is that the control socket, and does it want a token?"
+            raise ClientError("timeout", message) from error
         except ConnectionClosed as error:
             raise gone(error) from error
         if greeting.get("type") == "error":

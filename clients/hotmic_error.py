@@ -57,5 +57,5 @@ def failure_of(error: Exception) -> ClientError:
 
 def gone(error: ConnectionClosed) -> ClientError:
     """Return why a connection is closed."""
-    reason = error.rcvd.reason if error.rcvd else ""
+    reason = error.rcvd.reason.rstrip(".") if error.rcvd else ""
     return ClientError("closed", f"The connection is closed{': ' + reason if reason else ''}.")

@@ -74,7 +74,9 @@ def read_wav(path: str | Path) -> tuple[int, bytes]:
         with wave.open(str(path), "rb") as file:
             rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
             pcm = file.readframes(file.getnframes())
-    except (OSError, wave.Error, EOFError) as error:
+    except OSError as error:
+        raise ClientError("bad_file", f"{path} cannot be read: {error.strerror}.") from error
+    except (wave.Error, EOFError) as error:
         raise ClientError(
             "bad_file", f"{path} is no readable PCM WAV file; other formats: hotmic transcribe {path}"
         ) from error

@@ -1,7 +1,10 @@
 """What the terminal client shows."""
 
+from pathlib import Path
+
 import pytest
 
+from hotmic_client import ClientError, read_wav
 from realtime_client import Captions, fit, width
 
 
@@ -43,3 +46,11 @@ def test_a_pipe_gets_finals_only(capsys: pytest.CaptureFixture[str]) -> None:
     captions.show({"type": "final_transcription", "text": "good"})
     captions.show({"type": "warning", "code": "slow", "message": "Too slow."})
     assert capsys.readouterr() == ("good\n", "warning: Too slow. (slow)\n")
+
+
+def test_a_file_that_is_missing_is_another_mistake_than_one_that_is_no_wav(tmp_path: Path) -> None:
+    with pytest.raises(ClientError, match="cannot be read: No such file"):
+        read_wav(tmp_path / "missing.wav")
+    (tmp_path / "other.wav").write_bytes(b"OggS")
+    with pytest.raises(ClientError, match="is no readable PCM WAV file"):
+        read_wav(tmp_path / "other.wav")

@@ -196,7 +196,9 @@ def test_bad_addresses_are_refused_before_they_are_sockets(daemon: RunningDaemon
             async with calling(daemon.audio + target):
                 pass
         assert refused.value.response.status_code in (400, 404)
-        assert json.loads(refused.value.response.body or b"")["code"] in ("bad_field", "not_found")
+        body = json.loads(refused.value.response.body or b"")
+        assert body["code"] in ("bad_field", "not_found")
+        assert body.keys() == {"type", "code", "message", "retryable"}
 
     asyncio.run(main())
 

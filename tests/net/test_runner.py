@@ -8,7 +8,7 @@ import virtual_time
 from hotmic.commands import EndAudio, SessionOptions, StopRecording
 from hotmic.engines import echo
 from hotmic.errors import Overloaded, ShuttingDown
-from hotmic.events import ErrorRaised, Event, FinalTranscribed
+from hotmic.events import ErrorRaised, Event, FinalTranscribed, WarningRaised
 from hotmic.metrics import Metrics
 from hotmic.net.presence import Owner
 from hotmic.net.runner import Runner
@@ -130,7 +130,7 @@ def test_finals_that_change_stable_words_are_counted(changes: bool) -> None:
     virtual_time.run(main())
 
 
-def test_without_a_model_audio_waits_for_one() -> None:
+def test_without_a_model_audio_waits_for_one_and_its_speaker_is_told() -> None:
     async def main() -> None:
         pool = EchoPool()
         pool.current = None
@@ -141,10 +141,14 @@ def test_without_a_model_audio_waits_for_one() -> None:
         await talk(runner, session, 0, 10)
         await asyncio.sleep(5)
         assert not ear.numbers
+        assert [e.code for e in ear.heard if isinstance(e, WarningRaised)].count("no_model") == 1
         pool.current = "echo"
         runner.receive_pool_change()
         await asyncio.sleep(1)
         assert ear.numbers == list(range(10))
+        runner.receive_command(session, EndAudio())
+        await talk(runner, session, 0, 10)
+        assert [e.code for e in ear.heard if isinstance(e, WarningRaised)].count("no_model") == 1
 
     virtual_time.run(main())
 

@@ -17,7 +17,7 @@ from hotmic.errors import ConfigError, HotmicError
 from hotmic.net.deflate import offer
 from hotmic.net.liveness import SEND_BUFFER, WatchedConnection, keep_short
 from hotmic.net.peer import PeerGoneError
-from hotmic.net.reception import Admission, Reception, status_of
+from hotmic.net.reception import Admission, Reception, body_of, status_of
 
 GOODBYES = (1000, 1001)
 """Close codes of a client that is done: normal closure, going away (RFC 6455, 7.4.1)."""
@@ -145,7 +145,7 @@ class Listener:
             socket.admission = admission  # type: ignore[attr-defined]
             offer(socket.protocol, is_offered=self._reception.may_compress(request.path))
         except HotmicError as error:
-            return _reply(status_of(error), error.code, error.message)
+            return _reply(status_of(error), error)
         return None
 
     async def _serve(self, socket: ServerConnection) -> None:
@@ -154,8 +154,8 @@ class Listener:
         await self._reception.serve(WebsocketsPeer(socket), admission)
 
 
-def _reply(status: http.HTTPStatus, code: str, message: str) -> Response:
-    body = msgspec.json.encode({"type": "error", "code": code, "message": message})
+def _reply(status: http.HTTPStatus, error: HotmicError) -> Response:
+    body = msgspec.json.encode(body_of(error))
     headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"})
     return Response(status.value, status.phrase, headers, body)
 

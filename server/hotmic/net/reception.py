@@ -4,6 +4,7 @@ import asyncio
 import http
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import structlog
@@ -156,6 +157,14 @@ def status_of(error: HotmicError) -> http.HTTPStatus:
             return http.HTTPStatus.SERVICE_UNAVAILABLE
         case _:
             return http.HTTPStatus.BAD_REQUEST
+
+
+def body_of(error: HotmicError) -> dict[str, Any]:
+    """Return an error as the JSON of an HTTP answer."""
+    body: dict[str, Any] = {"type": "error", "code": error.code, "message": error.message, "retryable": error.retryable}
+    if error.retry_after_ms is not None:
+        body["retry_after_ms"] = error.retry_after_ms
+    return body
 
 
 def _only(headers: Callable[[str], Sequence[str]], name: str) -> str | None:

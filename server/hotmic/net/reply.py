@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -10,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from hotmic.errors import BadMessage, HotmicError, NotAuthorized, NotFound, TooLarge
 from hotmic.net.grant import Grant, Scope
+from hotmic.net.reception import body_of
 from hotmic.net.security import Access, Credentials
 
 STATUSES: Mapping[str, int] = {
@@ -44,14 +44,12 @@ def status_of(code: str) -> int:
 
 def refusal(error: HotmicError) -> JSONResponse:
     """Return an error as an answer."""
-    body: dict[str, Any] = {"type": "error", "code": error.code, "message": error.message, "retryable": error.retryable}
     headers: dict[str, str] = {}
     if error.retry_after_ms is not None:
-        body["retry_after_ms"] = error.retry_after_ms
         headers["Retry-After"] = str(-(-error.retry_after_ms // 1000))
     if isinstance(error, MissingToken):
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(body, 401 if isinstance(error, MissingToken) else status_of(error.code), headers)
+    return JSONResponse(body_of(error), 401 if isinstance(error, MissingToken) else status_of(error.code), headers)
 
 
 async def explain(_: Request, error: Exception) -> JSONResponse:

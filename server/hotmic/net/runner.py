@@ -16,6 +16,7 @@ from hotmic.events import (
     Event,
     FinalTranscribed,
     PartialTranscribed,
+    RecordingStarted,
     RecordingStopped,
     SpeechStarted,
     WarningRaised,
@@ -394,6 +395,10 @@ class Runner:
                 self._metrics.partials.inc()
                 self._metrics.partial_lag.observe(lag)
                 self.notices.receive_lag(lag, now=self._now())
+            case RecordingStarted(session_id=session_id):
+                if self._pool.current is None and not self.choices.of(session_id):
+                    message = "No model serves. What is said waits for one to be loaded."
+                    self._tell(session, WarningRaised(code="no_model", message=message, session_id=session_id))
             case RecordingStopped(session_id=session_id):
                 self._resolve_stop(session_id)
             case WarningRaised(code=code, message=message):

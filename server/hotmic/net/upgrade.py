@@ -21,7 +21,7 @@ from hotmic.errors import HotmicError
 from hotmic.net.deflate import offer
 from hotmic.net.listener import CLOSE_WITHIN, GOODBYES
 from hotmic.net.peer import PeerGoneError
-from hotmic.net.reception import Reception, status_of
+from hotmic.net.reception import Reception, body_of, status_of
 
 log = structlog.get_logger(__name__)
 
@@ -184,5 +184,5 @@ def compressing(may_compress: Callable[[str], bool]) -> type[asyncio.Protocol]:
 
 
 def _refusal(status: http.HTTPStatus, error: HotmicError) -> Response:
-    body = msgspec.json.encode({"type": "error", "code": error.code, "message": error.message})
+    body = msgspec.json.encode(body_of(error))
     return Response(body, status.value, media_type="application/json")
