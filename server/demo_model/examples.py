@@ -32,6 +32,8 @@ _TALK_FRAMES = (300, 1000)
 """Mel frames of a talk: what a window of the server holds."""
 _LONG_TALKS, _LONGEST_TALK = 0.15, 2800
 """Share of talks that are longer, and mel frames of the longest."""
+_GAPS = (0.05, 0.5)
+"""Seconds between two sentences of a talk: longer pauses end a window of the server."""
 _LATE = 0.2
 """Share of clips that begin in the middle of a sentence, as the second window of a long sentence does."""
 _LEAST_LEFT = 2
@@ -208,17 +210,40 @@ def late(clip: Clip, first: int, early: float = 0.0) -> Clip:
     )
 
 
-def run_together(clips: Sequence[Clip]) -> Clip:
-    """Return one clip in which others follow each other, as when several people talk; only the last may be cut."""
+def trimmed(clip: Clip, lead: float = math.inf, tail: float = math.inf) -> Clip:
+    """Return the clip with at most ``lead`` seconds before its first word and ``tail`` behind its last."""
+    words = clip.words or ()
+    first = round(max(0.0, words[0].start - lead) * FRAMES_PER_SECOND)
+    last = round(min(clip.features.shape[1] / FRAMES_PER_SECOND, words[-1].end + tail) * FRAMES_PER_SECOND)
+    moved = -first / FRAMES_PER_SECOND
+    return replace(
+        clip,
+        features=clip.features[:, first:last],
+        words=tuple(word.moved(moved) for word in words),
+        start=max(0.0, clip.start + moved),
+        end=clip.end + moved,
+    )
+
+
+def run_together(clips: Sequence[Clip], gaps: Sequence[float]) -> Clip:
+    """Return one clip in which others follow each other, as when several people talk.
+
+    Args:
+        clips: Clips with words; only the last may be cut.
+        gaps: Longest pauses between them in seconds, one less than clips.
+    """
+    halves = [gap / 2 for gap in gaps]
+    edges = zip(clips, [math.inf, *halves], [*halves, math.inf], strict=True)
+    parts = [trimmed(clip, lead, tail) for clip, lead, tail in edges]
     words: list[Word] = []
     position = 0
-    for clip in clips:
-        words += [word.moved(position / FRAMES_PER_SECOND) for word in clip.words or ()]
-        position += clip.features.shape[1]
+    for part in parts:
+        words += [word.moved(position / FRAMES_PER_SECOND) for word in part.words or ()]
+        position += part.features.shape[1]
     return replace(
         clips[-1],
-        features=np.concatenate([clip.features for clip in clips], axis=1),
-        text=" ".join(clip.text for clip in clips),
+        features=np.concatenate([part.features for part in parts], axis=1),
+        text=" ".join(part.text for part in parts),
         words=tuple(words),
         start=words[0].start,
         end=words[-1].end,
@@ -250,8 +275,7 @@ class Pool:
             more = list(range(len(self._clips)))
             self._rng.shuffle(more)
             self._waiting = more + self._waiting
-        chosen = [self._clips[self._waiting.pop()] for _ in range(min(clips, len(self._waiting)))]
-        chosen = self._with_talks([self._perhaps_late(clip) for clip in chosen])
+        chosen = self._with_talks([self._clips[self._waiting.pop()] for _ in range(min(clips, len(self._waiting)))])
         chosen.sort(key=lambda clip: clip.features.shape[1] + self._rng.uniform(-25, 25))
         batches: list[list[Clip]] = []
         batch: list[Clip] = []
@@ -271,7 +295,7 @@ class Pool:
         return late(clip, self._rng.randint(1, len(words) - _LEAST_LEFT), self._rng.uniform(-0.02, 0.05))
 
     def _with_talks(self, clips: list[Clip]) -> list[Clip]:
-        """Return clips of which some are run together, up to a window's length."""
+        """Return clips of which some begin late and some are run together, up to a window's length."""
         dealt: list[Clip] = []
         talk: list[Clip] = []
         room = 0
@@ -283,11 +307,12 @@ class Pool:
                 room -= clip.features.shape[1]
                 if room < 0 or clip.truncated:
                     fits = talk[:-1] if room < 0 else talk
-                    dealt += [run_together(fits), *talk[len(fits) :]]
+                    gaps = [self._rng.uniform(*_GAPS) for _ in fits[1:]]
+                    dealt += [run_together(fits, gaps), *talk[len(fits) :]]
                     talk = []
             elif self._rng.random() < _TALKS and not clip.truncated:
                 size = _LONGEST_TALK if self._rng.random() < _LONG_TALKS else self._rng.randint(*_TALK_FRAMES)
-                talk, room = [clip], size - clip.features.shape[1]
+                talk, room = [self._perhaps_late(clip)], size - clip.features.shape[1]
             else:
-                dealt.append(clip)
+                dealt.append(self._perhaps_late(clip))
         return dealt + talk

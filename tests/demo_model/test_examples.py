@@ -84,7 +84,8 @@ def test_the_pool_deals_every_clip_before_any_again() -> None:
 
 
 def test_clips_run_together_keep_their_words_and_times() -> None:
-    talk = run_together([_clip(120, "one two"), _clip(100, "three"), _clip(80, "four", truncated=True)])
+    parts = [_clip(120, "one two"), _clip(100, "three"), _clip(80, "four", truncated=True)]
+    talk = run_together(parts, [10, 10])
     assert talk.features.shape == (80, 300)
     assert talk.text == "one two three four"
     assert [(word.text, round(word.start, 2)) for word in talk.words or ()] == [
@@ -94,6 +95,16 @@ def test_clips_run_together_keep_their_words_and_times() -> None:
         ("four", 2.4),
     ]
     assert (talk.start, round(talk.end, 2), talk.truncated) == (0.2, 2.7, True)
+
+
+def test_pauses_between_clips_that_run_together_are_cut_short() -> None:
+    talk = run_together([_clip(120, "one two"), _clip(100, "three")], [0.3])
+    assert [(word.text, round(word.start, 2), round(word.end, 2)) for word in talk.words or ()] == [
+        ("one", 0.2, 0.5),
+        ("two", 0.5, 0.8),
+        ("three", 1.1, 1.4),
+    ]
+    assert talk.features.shape == (80, 95 + 95)
 
 
 def test_a_late_clip_begins_between_two_words() -> None:
