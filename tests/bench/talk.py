@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "server"), str(ROOT / "tests" / "bench")]
@@ -33,6 +34,7 @@ CHUNK = 3200
 SAMPLE_EVERY_S = 10.0
 
 Sentence = tuple[Any, str]
+IntArray = npt.NDArray[np.int_]
 
 
 def sentences(seconds: float, rng: random.Random) -> list[tuple[Sentence, float]]:
@@ -114,6 +116,32 @@ async def give(daemon: RunningDaemon, talk: bytes, speed: float) -> dict[str, An
     return {"finals": finals, "memory": memory}
 
 
+def errors_by_word(reference: str, heard: str) -> IntArray:
+    """Return how many mistakes stand at each word of a reference; a word too many counts at the one before it."""
+    errors = np.zeros(len(reference.split()), dtype=int)
+    for chunk in process_words(reference, heard).alignments[0]:
+        if chunk.type == "insert":
+            errors[max(0, chunk.ref_start_idx - 1)] += chunk.hyp_end_idx - chunk.hyp_start_idx
+        elif chunk.type != "equal":
+            errors[chunk.ref_start_idx : chunk.ref_end_idx] += 1
+    return errors
+
+
+def difference(texts: list[str], talk: str, pieces: list[str]) -> dict[str, float]:
+    """Return by how many points the word error rate of the talk is above that of the pieces.
+
+    The interval is that of a paired difference over sentences, 1.96 standard errors to both sides.
+    """
+    sizes = [len(text.split()) for text in texts]
+    in_talk = np.add.reduceat(errors_by_word(" ".join(texts), talk), np.cumsum([0, *sizes[:-1]]))
+    alone = [errors_by_word(text, piece).sum() for text, piece in zip(texts, pieces, strict=True)]
+    extra = in_talk - np.array(alone)
+    scale = 100 / sum(sizes)
+    points, margin = extra.sum() * scale, 1.96 * np.sqrt(len(texts)) * extra.std(ddof=1) * scale
+    named = {"points": points, "low": points - margin, "high": points + margin}
+    return {name: round(float(value), 3) for name, value in named.items()}
+
+
 def report(
     said: list[tuple[Sentence, float]], heard: dict[str, Any], pieces: list[str], talk_s: float
 ) -> dict[str, Any]:
@@ -122,14 +150,17 @@ def report(
     lags = [final["lag_ms"] / 1000 for final in finals]
     half = len(lags) // 2
     memory = [megabytes for _, megabytes in heard["memory"]]
-    reference = " ".join(text for (_, text), _ in said)
+    texts = [text for (_, text), _ in said]
+    reference, talk = " ".join(texts), " ".join(final["text"] for final in finals)
     return {
         "minutes": round(talk_s / 60, 2),
         "sentences": len(said),
+        "words": len(reference.split()),
         "finals": len(finals),
         "longest_segment_s": round(max(final["end"] - final["start"] for final in finals), 2),
-        "word_error_rate_talk": round(process_words(reference, " ".join(f["text"] for f in finals)).wer, 4),
-        "word_error_rate_pieces": round(process_words([text for (_, text), _ in said], pieces).wer, 4),
+        "word_error_rate_talk": round(process_words(reference, talk).wer, 4),
+        "word_error_rate_pieces": round(process_words(texts, pieces).wer, 4),
+        "difference_points": difference(texts, talk, pieces),
         "final_lag_s": {
             "p50": round(float(np.percentile(lags, 50)), 3),
             "p95": round(float(np.percentile(lags, 95)), 3),
