@@ -94,7 +94,7 @@ def test_partials_come_while_the_audio_is_still_being_sent(daemon: RunningDaemon
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("kind", ["silence", "white", "pink", "hum", "chord", "clicks"])
+@pytest.mark.parametrize("kind", ["silence", "white", "pink", "hum", "chord", "clicks", "breath", "door", "music"])
 @pytest.mark.parametrize("level_db", [-45.0, -20.0])
 def test_nobody_speaking_gives_no_text(daemon: RunningDaemon, kind: str, level_db: float) -> None:
     pcm = not_speech(kind, level_db, 12.0).tobytes()
