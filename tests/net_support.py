@@ -42,6 +42,7 @@ from hotmic.values import (
     Capabilities,
     DecodeJob,
     DecodeResult,
+    Guard,
     LoadMode,
     LoadProgress,
     ModelStatus,
@@ -60,6 +61,7 @@ class EchoPool:
     def __init__(self, *, delay: float = 0.05) -> None:
         self.current: str | None = "echo"
         self.delay, self.fails, self.changes_its_mind = delay, False, False
+        self.suppresses: Guard = ""
         self.batches: list[int] = []
         self.load_s = 1.0
         self.acquired: list[str] = []
@@ -100,6 +102,8 @@ class EchoPool:
         results = [msgspec.structs.replace(r, model_id=decoder) for r in self._engine.decode(jobs)]
         if self.changes_its_mind:
             results = [self._otherwise(job, result) for job, result in zip(jobs, results, strict=True)]
+        if self.suppresses:
+            results = [msgspec.structs.replace(r, text="", words=(), suppressed=self.suppresses) for r in results]
         return results
 
     @staticmethod

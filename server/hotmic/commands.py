@@ -23,7 +23,7 @@ class SessionOptions(Value, frozen=True, kw_only=True):
     prompt: str | None = None
     beam: int | None = None
     fallback: bool | None = None
-    """Whether doubtful finals are decoded again at rising temperatures."""
+    """Whether doubtful finals are decoded again: with a wider beam, without repetitions, without the prompt."""
     alternatives: int | None = None
     policy: PolicyName | None = None
     """When words of partials become stable."""

@@ -48,7 +48,7 @@ class DecodeOptions(Value, frozen=True, kw_only=True):
     beam: int | None = None
     """Beam of finals; ``None`` takes the model's."""
     fallback: bool = True
-    """Whether a final that ran in circles or is most unlikely is decoded again at rising temperatures."""
+    """Whether a final that ran in circles or is most unlikely is decoded again, as ``engines.fallback`` says."""
     alternatives: int = 0
     """Other readings of a final that are wanted, best first; its beam is made wide enough for them."""
     denoise: Denoise = "off"

@@ -68,7 +68,7 @@ def test_default_hears_quiet_voices(gain_db: float, spoken: Callable[..., Sample
 
 
 @pytest.mark.parametrize("level_db", [-45, -30, -15])
-@pytest.mark.parametrize("kind", ["silence", "white", "pink", "hum", "chord", "clicks"])
+@pytest.mark.parametrize("kind", ["silence", "white", "pink", "hum", "chord", "clicks", "breath", "door"])
 def test_default_hears_no_speech_elsewhere(kind: str, level_db: float) -> None:
     assert segments("default", not_speech(kind, level_db)) == []
 

@@ -27,9 +27,11 @@ def build_spec(model_type: str, **fields: Any) -> ModelSpec:
     return ModelSpec(id="m", name="M", type=model_type, source=Bundled(name="demo-en"), **values)
 
 
-def build_engine(model_type: str, directory: Path = DEMO, *, threads: int = 1, **fields: Any) -> Engine:
+def build_engine(
+    model_type: str, directory: Path = DEMO, *, threads: int = 1, compute_type: str = "", **fields: Any
+) -> Engine:
     spec = build_spec(model_type, **fields)
-    compute_type = {"faster_whisper": "int8"}.get(model_type, "float32")
+    compute_type = compute_type or {"faster_whisper": "int8"}.get(model_type, "float32")
     return load_engine(
         spec, directory, device="cpu", compute_type=compute_type, threads=threads, batch_size=4, num_workers=1
     )

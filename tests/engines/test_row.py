@@ -11,7 +11,7 @@ from hotmic.engines.guard import Hypothesis
 from hotmic.engines.row import UNTOLD, Row, failure_of, read_row, result_of
 from hotmic.engines.vocabulary import Vocabulary
 from hotmic.errors import EngineFailed
-from hotmic.values import DecodeJob, DecodeOptions
+from hotmic.values import DecodeJob, DecodeOptions, Word
 
 DEMO = Path(__file__).parents[2] / "server" / "hotmic" / "models" / "demo-en"
 
@@ -90,5 +90,7 @@ def test_alternatives_are_as_many_as_wanted_and_fall_with_their_text(read: Calla
     )
     result = result_of(row, Reading(told, "", ("for", "fore", "far")), ())
     assert (result.text, result.alternatives, result.language_probability) == ("four", ("for", "fore"), 0.8)
-    fallen = result_of(row, Reading(told, "loop", ("for",)), ())
-    assert (fallen.text, fallen.alternatives, fallen.suppressed) == ("", (), "loop")
+    words = (Word(word="four", start=0.0, end=0.5, probability=0.9),)
+    assert result_of(row, Reading(told, ""), words).words == words
+    fallen = result_of(row, Reading(told, "loop", ("for",)), words)
+    assert (fallen.text, fallen.words, fallen.alternatives, fallen.suppressed) == ("", (), (), "loop")

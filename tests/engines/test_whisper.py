@@ -18,6 +18,7 @@ from hotmic.engines.window import bucket_frames
 from hotmic.errors import EngineFailed
 from hotmic.values import DecodeJob, DecodeOptions
 from sound import not_speech
+from talker import Overheard
 
 pytestmark = pytest.mark.integration
 Build = Callable[..., DecodeJob]
@@ -176,8 +177,15 @@ def test_finals_in_a_loop_get_other_tries(
     (mended,) = whisper.decode([job(clip("timer"), word_times=True)])
     assert (mended.text, mended.suppressed) == (texts["timer"], "")
     monkeypatch.setattr(guard, "judge", lambda _: "loop")
-    (lost,) = whisper.decode([job(clip("timer"), word_times=True)])
+    overheard = Overheard(whisper, monkeypatch)
+    (lost,) = whisper.decode([job(clip("timer"), word_times=True, options=DecodeOptions(prompt="hello", beam=2))])
     assert (lost.text, lost.words, lost.suppressed) == ("", (), "loop")
+    first, *tries = overheard.calls
+    assert not {"no_repeat_ngram_size", "repetition_penalty"} & first.settings.keys()
+    asked = [(t.settings["no_repeat_ngram_size"], t.settings["repetition_penalty"]) for t in tries]
+    assert asked == [(a.no_repeat_ngram, a.repetition_penalty) for a in ATTEMPTS]
+    assert [t.settings["beam_size"] for t in tries] == [2 * a.widening for a in ATTEMPTS]
+    assert [t.prompts == first.prompts for t in tries] == [a.prompted for a in ATTEMPTS]
 
 
 class Tries:
@@ -254,12 +262,6 @@ def test_partials_in_a_loop_get_none(whisper: Engine, job: Build, clip: Clip, mo
     assert whisper.decode([job(clip("timer"), kind="partial")])[0].suppressed == "loop"
 
 
-def test_text_is_capped_by_duration(whisper: Engine, job: Build, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "token_limit", lambda _seconds, *, dense: 2)
-    (result,) = whisper.decode([job(clip("timer"), kind="partial")])
-    assert (result.text, result.suppressed) == ("", "token_rate")
-
-
 def test_windows_past_the_longest_bucket_are_cut(whisper: Engine, job: Build, clip: Clip) -> None:
     (result,) = whisper.decode([job(clip("timer") + bytes(2 * 16_000 * 40), word_times=True)])
     assert result.error_code == ""
@@ -276,6 +278,7 @@ SOUNDS = ("silence", "white", "breath", "hum", "door", "music", "chord")
 
 @pytest.mark.parametrize("kind", ["partial", "final"])
 def test_doubtful_sounds_give_no_text(engine: Callable[..., Engine], job: Build, kind: str) -> None:
+    """The model and its guards together; ``test_guard.py`` has what each guard does when a model talks on sounds."""
     guarded = engine("faster_whisper", beam=3)
     jobs = [
         job(
@@ -359,22 +362,12 @@ def in_noise(pcm: bytes, *, above_db: float) -> bytes:
 def test_a_trimmed_partial_goes_on_after_what_was_said(
     whisper: Any, job: Build, clip: Clip, texts: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prompts: list[list[int]] = []
-    model = whisper._model
-
-    class Listening:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(model, name)
-
-        def generate(self, features: Any, prompt: list[list[int]], **settings: Any) -> Any:
-            prompts.extend(prompt)
-            return model.generate(features, prompt, **settings)
-
-    monkeypatch.setattr(whisper, "_model", Listening())
+    overheard = Overheard(whisper, monkeypatch)
     said = "good morning everyone the meeting starts at nine thirty please open the document and start the server"
     jobs = [job(clip("timer"), kind, kind=kind, previous=said) for kind in ("partial", "final")]
     assert [r.text for r in whisper.decode(jobs)] == [texts["timer"]] * 2
     vocabulary = whisper._vocabulary
+    prompts = [prompt for call in overheard.calls for prompt in call.prompts]
     partial, final = (prompt[: prompt.index(vocabulary.start_of_transcript)] for prompt in prompts)
     assert partial[0] == vocabulary.start_of_previous
     assert vocabulary.decode(partial[1:]).endswith("start the server")

@@ -1,6 +1,7 @@
 """The shell in virtual time, with the echo engine behind it: many sessions, exact texts."""
 
 import asyncio
+from typing import get_args
 
 import pytest
 
@@ -12,6 +13,7 @@ from hotmic.events import ErrorRaised, Event, FinalTranscribed, WarningRaised
 from hotmic.metrics import Metrics
 from hotmic.net.presence import Owner
 from hotmic.net.runner import Runner
+from hotmic.values import Guard
 from net_support import EchoPool, build, overload
 
 
@@ -126,6 +128,26 @@ def test_finals_that_change_stable_words_are_counted(changes: bool) -> None:
         await asyncio.sleep(2)
         assert [e.revised for e in ear.heard if isinstance(e, FinalTranscribed)] == [changes]
         assert metrics.registry.get_sample_value("hotmic_finals_revised_total") == float(changes)
+
+    virtual_time.run(main())
+
+
+@pytest.mark.parametrize("guard", get_args(Guard))
+def test_what_each_guard_takes_out_of_speech_is_counted_and_not_told(guard: Guard) -> None:
+    async def main() -> None:
+        pool = EchoPool()
+        pool.suppresses = guard
+        metrics = Metrics()
+        runner, hub = build(pool, metrics)
+        ear = Ear("c")
+        hub.join(ear)
+        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
+        await talk(runner, session, 0, 30)
+        await asyncio.sleep(2)
+        samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+        counted = {s.labels["guard"]: s.value for s in samples if s.name == "hotmic_suppressed_total"}
+        assert counted == ({guard: sum(pool.batches)} if guard else {})
+        assert ear.numbers == ([] if guard else list(range(30)))
 
     virtual_time.run(main())
 

@@ -15,7 +15,7 @@ def test_every_state_can_be_reached_and_left() -> None:
 
 def test_what_cannot_happen_is_our_own_mistake() -> None:
     assert advance("loading", Trigger.LOADED) == "warming"
-    with pytest.raises(ValueError, match="retiring cannot be told: every bucket warm"):
+    with pytest.raises(ValueError, match="retiring cannot be told: warmed up"):
         advance("retiring", Trigger.WARMED)
 
 

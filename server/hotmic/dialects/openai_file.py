@@ -256,7 +256,7 @@ def _temperature(values: list[str]) -> None:
     except ValueError as error:
         raise BadParameter("'temperature' must be a number.", "temperature") from error
     if value != 0:
-        raise BadParameter("'temperature' can only be 0: it rises by itself where a text is doubtful.", "temperature")
+        raise BadParameter("'temperature' can only be 0: a text is never drawn at random.", "temperature")
 
 
 def _stream(values: list[str]) -> bool:

@@ -270,8 +270,8 @@ class WhisperEngine:
             prompts,
             beam_size=shape.beam,
             num_hypotheses=shape.readings,
-            # CTranslate2 stops at half of this, and at this less the prompt.
-            max_length=max(2 * cap, cap + length),
+            # CTranslate2 stops at half of this, and at this less all of the prompt but its last token.
+            max_length=max(2 * cap, cap + length - 1),
             return_scores=True,
             return_no_speech_prob=True,
             suppress_tokens=[-1] if shape.kind == "final" else [],

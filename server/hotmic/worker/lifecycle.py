@@ -9,7 +9,7 @@ class Trigger(StrEnum):
     """What moves a model on."""
 
     LOADED = "weights in memory"
-    WARMED = "every bucket warm"
+    WARMED = "warmed up"
     FAILED = "load failed"
     RELEASED = "wanted no more"
     DRAINED = "last batch done"
