@@ -40,6 +40,7 @@ def count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Count:
         ("0::/\n", {"cpu.max": "150000 100000"}, 2),
         ("0::/\n", {"cpu.max": "max 100000"}, PLENTY),
         ("0::/\n", {"cpu.max": "10000 100000"}, 1),
+        ("0::/\n", {"cpu.max": "0 100000"}, 1),
         ("0::/\n", {"cpu.max": "nonsense"}, PLENTY),
         (SERVICE, {"system.slice/hotmic.service/cpu.max": "100000 100000"}, 1),
         (SERVICE, {"system.slice/cpu.max": "300000 100000", "system.slice/hotmic.service/cpu.max": "max 100000"}, 3),
@@ -52,7 +53,7 @@ def count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Count:
         (V1, {"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4),
         (V1, {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, PLENTY),
         (V1, {"cpu/docker/abc/cpu.cfs_quota_us": "150000", "cpu/docker/abc/cpu.cfs_period_us": "100000"}, 2),
-        (V1, {"memory/elsewhere/cpu.cfs_quota_us": "100000", "memory/elsewhere/cpu.cfs_period_us": "100000"}, PLENTY),
+        (V1, {"elsewhere/cpu.max": "100000 100000"}, PLENTY),
         # Both layouts at once: the older one holds the quota.
         (f"{V1}0::/\n", {"cpu/docker/cpu.cfs_quota_us": "700000", "cpu/docker/cpu.cfs_period_us": "100000"}, 7),
         (None, {"cpu.max": "200000 100000"}, 2),
