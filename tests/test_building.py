@@ -1,12 +1,24 @@
 """The parts of a daemon, as the settings and a session wish them."""
 
+import asyncio
+
+import msgspec
 import numpy as np
 import pytest
 
+import virtual_time
 from hotmic.audio.segmenter import Cuts, SpeechEnded
-from hotmic.building import build_segmenter, segmenter_settings
+from hotmic.building import build_runner, build_segmenter, segmenter_settings
+from hotmic.commands import Configure, SessionOptions
+from hotmic.config.model import ModelSpec
 from hotmic.config.settings import Settings
-from hotmic.values import SAMPLE_RATE, Samples
+from hotmic.engines import echo
+from hotmic.events import Event, PartialTranscribed
+from hotmic.metrics import Metrics
+from hotmic.net.hub import Hub
+from hotmic.net.presence import Owner
+from hotmic.values import SAMPLE_RATE, PolicyName, Samples
+from net_support import SPEC, EchoPool
 
 NUMBERS = segmenter_settings(Settings())
 
@@ -74,3 +86,65 @@ def test_a_higher_threshold_wants_clearer_speech() -> None:
         return len([b for b in made.boundaries_to_send() if isinstance(b, SpeechEnded)])
 
     assert [found(threshold) for threshold in (None, 0.5, 0.7, 0.9)] == [1, 1, 1, 0]
+
+
+class SpecPool(EchoPool):
+    """An echo pool that knows what its model says about policies."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.told = spec
+
+    def spec(self, model_id: str | None) -> ModelSpec | None:
+        return self.told if model_id == self.current else None
+
+
+def unstable_words(spec: ModelSpec, options: SessionOptions, configured: SessionOptions | None = None) -> int:
+    """Return how many words, one of each 0.1 s, may still change in the newest partial of four seconds of talk."""
+    heard: list[Event] = []
+
+    class Ear:
+        is_speaker, channel = False, "c"
+
+        def hear(self, event: Event, *, timestamp: str, key: str = "") -> None:
+            heard.append(event)
+
+    async def main() -> None:
+        hub = Hub()
+        hub.join(Ear())
+        runner = build_runner(Settings(), SpecPool(spec), hub, Metrics())  # type: ignore[arg-type]
+        session = runner.open_session("c", options, owner=Owner(hear=lambda _: None))
+        if configured is not None:
+            runner.receive_command(session, Configure(options=configured))
+        for number in range(40):
+            runner.receive_audio(session, echo.chunk(number).tobytes(), encoding="pcm16", sample_rate=None)
+            await asyncio.sleep(0.1)
+        runner.close()
+
+    virtual_time.run(main())
+    partials = [event for event in heard if isinstance(event, PartialTranscribed)]
+    assert len(partials) >= 10
+    return len(partials[-1].unstable.split())
+
+
+@pytest.mark.parametrize(
+    ("policy", "agreement_n", "margin", "choice", "expected"),
+    [
+        # With a partial each 0.3 s, three words more wait for every further hypothesis that must agree.
+        ("local_agreement", 1, 1.0, None, 0),
+        ("local_agreement", 2, 1.0, None, 3),
+        ("local_agreement", 3, 1.0, None, 6),
+        ("align_att", 3, 1.0, None, 10),
+        ("align_att", 3, 2.0, None, 20),
+        ("local_agreement", 3, 1.0, "align_att", 10),
+        ("align_att", 3, 1.0, "local_agreement", 6),
+    ],
+)
+def test_words_become_stable_as_the_session_chose_or_the_model_says(
+    policy: PolicyName, agreement_n: int, margin: float, choice: PolicyName | None, expected: int
+) -> None:
+    spec = msgspec.structs.replace(SPEC, policy=policy, agreement_n=agreement_n, attention_margin_s=margin)
+    own = SessionOptions(vad="seed")
+    wished = msgspec.structs.replace(own, policy=choice)
+    assert unstable_words(spec, wished) == pytest.approx(expected, abs=1)
+    assert unstable_words(spec, own, wished) == pytest.approx(expected, abs=1)

@@ -53,6 +53,36 @@ def test_a_speaker_and_two_listeners_hear_the_same_final(folder: Path) -> None:
     virtual_time.run(main())
 
 
+def test_a_slow_engine_stretches_the_cadence_that_clients_are_told_and_a_fast_one_shortens_it(folder: Path) -> None:
+    async def main() -> None:
+        house = House(folder)
+        speaker, controller = FakePeer(), FakePeer()
+        tasks = [house.admit(speaker, speaks=True), house.admit(controller)]
+        told: list[list[int]] = []
+        for delay in (0.05, 0.8, 0.05):
+            house.pool.delay = delay
+            speaker.sent.clear()
+            for number in range(300):
+                speaker.say(echo.chunk(number).tobytes())
+                await asyncio.sleep(0.1)
+            told.append([m["cadence_ms"] for m in speaker.sent if m["type"] == "realtime_transcription"])
+            controller.say({"type": "get_status", "request_id": 1})
+            await asyncio.sleep(0.01)
+            assert controller.sent[-1]["cadence_ms"] == pytest.approx(told[-1][-1], abs=50)
+        usual, slow, again = told
+        assert set(usual) == {300}
+        assert slow[0] == 300
+        assert slow[-1] > 450
+        assert again[0] > 450
+        assert again[-1] < 350
+        assert len(again) < 0.9 * len(usual), "partials are asked for as seldom as clients are told"
+        for peer in (speaker, controller):
+            peer.leave()
+        await asyncio.gather(*tasks)
+
+    virtual_time.run(main())
+
+
 def test_a_client_that_does_not_read_is_cut_and_others_are_not(folder: Path) -> None:
     async def main() -> None:
         house = House(folder)

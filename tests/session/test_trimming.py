@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from hotmic.audio.segmenter import Segmenter
-from hotmic.commands import SessionOptions
+from hotmic.commands import Configure, SessionOptions
 from hotmic.events import Event, FinalTranscribed, PartialTranscribed, WarningRaised
 from hotmic.policies.align_att import AlignAtt
 from hotmic.policies.joining import text_of
@@ -17,7 +17,8 @@ from hotmic.policies.local_agreement import LocalAgreement
 from hotmic.policies.policy import Policy
 from hotmic.session.planner import SessionSettings
 from hotmic.session.session import Session
-from hotmic.values import SAMPLE_RATE, Capabilities, DecodeJob, DecodeResult, PolicyName, Samples, Word
+from hotmic.values import SAMPLE_RATE, Capabilities, DecodeJob, DecodeResult, PolicyName, Word
+from session_support import Bench, LoudVad, loud, quiet
 
 ENGLISH = ["turn", "on", "the", "kitchen", "light", "no", "two", "seven", "please", "latte"]
 THAI = ["เปิด", "ไฟ", "ใน", "ครัว", "น้ำ", "สอง", "กรุณา", "ที่", "บ้าน", "มาก"]
@@ -29,18 +30,6 @@ CHUNK = SAMPLE_RATE // 10
 WORD_S = 0.5
 LEAD = 0.3
 """Seconds of silence before the first word."""
-
-
-class LoudVad:
-    """Loud is speech."""
-
-    frame = 512
-
-    def probability(self, frame: Samples) -> float:
-        return float(np.abs(frame).max() > 1000)
-
-    def reset(self) -> None:
-        """Nothing to forget."""
 
 
 def answer(job: DecodeJob, texts: list[str]) -> DecodeResult:
@@ -157,37 +146,43 @@ def test_a_model_without_times_falls_back_and_says_so() -> None:
     assert not any(job.word_times for job in session.jobs_to_run() if job.kind == "partial")
 
 
-def test_partials_take_the_language_of_a_sure_final() -> None:
-    jobs, _ = talk(ENGLISH, LocalAgreement)
-    assert all(job.options.language is None for job in jobs)
-    session_jobs = talk_twice()
-    partials = [job for job in session_jobs if job.kind == "partial"]
-    assert partials
-    assert all(job.options.language == "xx" for job in partials)
-    assert all(job.options.language is None for job in session_jobs if job.kind == "final")
+def languages_asked(bench: Bench, finals: list[tuple[str, float]], *, chosen: str | None = None) -> list[str | None]:
+    """Say a word for each final, which is in this language and this sure; return what language its partials took."""
+    asked = []
+    for language, probability in finals:
+        bench.hear(loud(1.0) + quiet(1.0))
+        partials = {job.options.language for job in bench.jobs if job.kind == "partial"}
+        assert len(partials) == 1
+        asked += partials
+        assert [job.options.language for job in bench.jobs if job.kind == "final"] == [chosen]
+        for job in bench.jobs:
+            # What a partial seems to be in teaches nothing, however sure it is.
+            told = (language, probability) if job.kind == "final" else ("zz", 1.0)
+            result = DecodeResult(job_id=job.job_id, text="word", language=told[0], language_probability=told[1])
+            bench.session.receive_result(result, now=bench.now)
+        bench.jobs.clear()
+    return asked
 
 
-def talk_twice() -> list[DecodeJob]:
-    """Return the jobs of the second of two utterances."""
-    session = Session(
-        "s-1",
-        channel="default",
-        settings=SessionSettings(),
-        options=SessionOptions(),
-        build_segmenter=lambda _: Segmenter(
-            LoudVad(), min_speech=1536, min_silence=9600, pre_roll=4800, hang_over=3200, max_segment=40 * SAMPLE_RATE
-        ),
-        build_policy=lambda _: LocalAgreement(),
-    )
-    session.receive_model("model-a", Capabilities())
-    speech, silence = np.full(2 * SAMPLE_RATE, 8000, np.int16), np.zeros(SAMPLE_RATE, np.int16)
-    for number in range(2):
-        session.receive_audio(speech.tobytes(), now=3.0 * number)
-        jobs = session.jobs_to_run()
-        session.receive_audio(silence.tobytes(), now=3.0 * number)
-        jobs += session.jobs_to_run()
-        for job in jobs:
-            session.receive_result(answer(job, ENGLISH), now=3.0 * number)
-        if number == 1:
-            return jobs
-    return []
+@pytest.mark.parametrize(
+    ("finals", "asked"),
+    [
+        ([("en", 0.5), ("en", 0.9), ("de", 0.9), ("de", 0.5)], [None, None, "en", "de", "de"]),
+        ([("en", 0.9), ("de", 0.5), ("de", 0.5)], [None, "en", "en", "en"]),
+        ([("en", 0.69), ("en", 0.7), ("th", 0.71), ("en", 1.0)], [None, None, "en", "th", "en"]),
+        ([("", 1.0)], [None, None]),
+    ],
+)
+def test_partials_take_the_language_of_the_newest_sure_final(
+    finals: list[tuple[str, float]], asked: list[str | None]
+) -> None:
+    assert languages_asked(Bench(), [*finals, ("xx", 0.0)]) == asked
+
+
+def test_a_chosen_language_holds_until_it_is_left_open_again() -> None:
+    bench, finals = Bench(), [("en", 0.9), ("en", 0.9)]
+    assert languages_asked(bench, finals) == [None, "en"]
+    bench.session.receive_command(Configure(options=SessionOptions(language="th")), now=bench.now)
+    assert languages_asked(bench, finals, chosen="th") == ["th", "th"]
+    bench.session.receive_command(Configure(options=SessionOptions(language="")), now=bench.now)
+    assert languages_asked(bench, finals) == [None, "en"]

@@ -67,6 +67,8 @@ def join_overlapping_text(left: str, right: str) -> str:
             if size > best[0] and edge[len(edge) - size :] == keys_after[dropped_after : dropped_after + size]:
                 best = (size, dropped_before, dropped_after)
                 break
+        if best[0] and not dropped_before and not dropped_after:
+            break  # Both windows heard these words: none need be taken for misheard, and lost.
     size, dropped_before, dropped_after = best
     if not size:
         return join_text(left, right)
