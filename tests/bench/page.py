@@ -1,0 +1,252 @@
+"""Write the tables of ``docs/performance.md`` from the raw output beside this file.
+
+Each table stands between two comments of the page, ``<!-- table NAME -->`` and ``<!-- end -->``, and is written by the
+function of that name. What the page says in words is not written here.
+
+    python tests/bench/page.py
+"""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+
+Row = list[str]
+_TABLE = re.compile(r"(<!-- table (\S+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+_DASH = "–"
+
+
+def load(name: str) -> dict[str, Any]:
+    """Return the raw output of a benchmark."""
+    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return result
+
+
+def table(head: Row, rows: list[Row]) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def percent(share: float | None) -> str:
+    """Write a share of one."""
+    return _DASH if share is None else f"{100 * share:.1f} %"
+
+
+def spread(figures: dict[str, float], *keys: str) -> str:
+    """Write percentiles beside each other."""
+    return " / ".join(f"{figures[key]:.3f}" for key in keys) if figures.get("count", 1) else _DASH
+
+
+def live() -> str:
+    runs = load("live")["runs"] + load("live150")["runs"]
+    percentiles = {
+        "final after the endpoint": "final_after_endpoint_s",
+        "final after the end of speech": "final_after_speech_s",
+        "age of partials": "partial_age_s",
+        "between partials": "partial_gap_s",
+        "a segment's first word after it began": "first_word_after_its_start_s",
+        "a word shown after its end": "word_first_shown_after_its_end_s",
+        "a word stable after its end": "word_stable_after_its_end_s",
+    }
+    rows = [[name, *(spread(run[key], "p50", "p95", "p99") for run in runs)] for name, key in percentiles.items()]
+    others: dict[str, Callable[[dict[str, Any]], str]] = {
+        "words shown otherwise, stable / other": lambda run: " / ".join(
+            percent(run["flicker"][key]) for key in ("stable", "unstable")
+        ),
+        "words taken back / final words": lambda run: percent(run["flicker"]["retracted"]),
+        "utterances, finals, lost": lambda run: ", ".join(
+            str(n)
+            for n in (run["text"]["utterances"], run["text"]["finals"], run["text"]["lost"] + run["text"]["unheard"])
+        ),
+        "word error rate": lambda run: percent(run["word_error_rate"]),
+        "CPU s per audio s, gateway + workers": lambda run: " + ".join(
+            f"{cost['cpu_s_per_audio_s']:.4f}" for cost in run["cost"].values()
+        ),
+        "limits broken": lambda run: "; ".join(run["broken"]) or "none",
+    }
+    rows += [[name, *(write(run) for run in runs)] for name, write in others.items()]
+    return table(["", *(f"{run['streams']} at once" for run in runs)], rows)
+
+
+def capacity() -> str:
+    rows = []
+    for name, file in (("`demo-en`", "capacity-demo-en"), ("whisper-tiny shape", "capacity-tiny")):
+        result = load(file)
+        ours, lock = result["sweeps"]["hotmic"], result["sweeps"]["lock"]
+        least = "at least " if ours["limited_by_max_streams"] else ""
+        factor = lock.get("real_time_factor")
+        rows.append(
+            [
+                name,
+                f"{least}{ours['sustained']}",
+                str(lock["sustained"]),
+                str(factor or _DASH),
+                str(result["ratio"] or _DASH),
+            ]
+        )
+    head = ["model", "hotmic sustains", "the lock sustains", "what one stream asks of the lock, s per s", "ratio"]
+    return table(head, rows)
+
+
+def half_load() -> str:
+    rows = []
+    for name, file in (("`demo-en`", "half-load-demo-en"), ("whisper-tiny shape", "half-load-tiny")):
+        result = load(file)
+        final, bare = result["final_lag_s"], result["bare_decode_s"]
+        rows.append(
+            [
+                name,
+                str(result["streams"]),
+                spread(final, "p50", "p95"),
+                spread(bare, "p50", "p95"),
+                str(result["ratio_p95"]),
+            ]
+        )
+    return table(["model", "streams", "final", "bare decode", "p95 against p95"], rows)
+
+
+def engine() -> str:
+    rows = []
+    for name, file in (("`demo-en`", "engine-demo-en"), ("whisper-tiny shape", "engine-tiny")):
+        for one in load(file)["saturation"]:
+            rows.append(
+                [
+                    name,
+                    f"{one['kind']}s of {one['window_s']:g} s",
+                    f"{one['worker_audio_s_per_s']:.0f}",
+                    f"{one['bare_audio_s_per_s']:.0f}",
+                    percent(one["share"]),
+                    percent(one["share_of_cpu"]),
+                ]
+            )
+    return table(["model", "windows", "hotmic, audio s / s", "bare", "share", "share of CPU time"], rows)
+
+
+def frontend() -> str:
+    figures = load("frontend")["figures"]
+    rows = [
+        [one["vad"], one["sound"], one["encoding"], f"{one['us_per_chunk']:.0f} us", percent(one["gateway_busy"])]
+        for one in figures
+    ]
+    return table(["voice detection", "sound", "chunks as", "CPU per chunk", "gateway busy"], rows)
+
+
+def channel() -> str:
+    rows = [
+        [f"{name}, {window}", f"{one['p50_ms']:.2f}", f"{one['p95_ms']:.2f}"]
+        for name, windows in load("channel")["round_trip"].items()
+        for window, one in windows.items()
+    ]
+    return table(["", "p50, ms", "p95, ms"], rows)
+
+
+def talk() -> str:
+    rows = []
+    for path in sorted(RESULTS.glob("talk*.json")):
+        one = load(path.stem)
+        lag, memory = one["final_lag_s"], one["memory_mb"]
+        rows.append(
+            [
+                path.stem,
+                f"{one['words']:,}",
+                f"{100 * one['word_error_rate_talk']:.2f} %",
+                f"{100 * one['word_error_rate_pieces']:.2f} %",
+                f"{one['difference_points']['low']:+.2f} to {one['difference_points']['high']:+.2f}",
+                spread(lag, "p50", "p95") + " s",
+                spread(lag, "mean_first_half", "mean_second_half") + " s",
+                f"{memory['after_a_tenth']:.0f} / {memory['last'][1]:.0f} MB",
+            ]
+        )
+    head = [
+        "talk",
+        "words",
+        "word error rate of the talk",
+        "of its pieces",
+        "difference, 95 %",
+        "lag of finals p50 / p95",
+    ]
+    return table([*head, "first half / second half (mean)", "memory after a tenth / at the end"], rows)
+
+
+def streaming() -> str:
+    rows = []
+    for name, one in load("streaming")["sets"].items():
+        rows.append(
+            [
+                name,
+                percent(one["word_error_rate_streaming"]),
+                percent(one["word_error_rate_offline"]),
+                percent(one["stable_words_not_in_final"]),
+                percent(one["final_words_shown_otherwise"]),
+                percent(one["finals_revised"]),
+                *(spread(one[key], "p50", "p95") for key in ("first_word_s", "word_first_shown_s", "word_stable_s")),
+            ]
+        )
+    head = ["policy, set", "WER streaming", "WER stock", "stable words not in the final"]
+    head += ["final words ever shown otherwise", "finals revised"]
+    return table([*head, "first word p50 / p95", "word shown p50 / p95", "word stable p50 / p95"], rows)
+
+
+def simulation() -> str:
+    rows = []
+    for name, words in (("gpu_open", "everybody"), ("gpu_admission", "admission"), ("gpu_strict", "strict admission")):
+        for one in load("simulation")[name]["reports"]:
+            if one["offered"] in (500, 1000, 10_000):
+                rows.append(
+                    [
+                        words,
+                        f"{one['offered']:,}",
+                        f"{one['admitted']:,}",
+                        spread(one["partial_age"], "p50", "p95", "p99"),
+                        spread(one["final_latency"], "p50", "p95", "p99"),
+                        f"{one['session_fairness']:.2f}",
+                    ]
+                )
+    head = ["who is let in", "offered", "let in", "age of partials p50 / p95 / p99", "finals p50 / p95 / p99"]
+    return table([*head, "fairness (Jain)"], rows)
+
+
+def recognition() -> str:
+    columns = load("recognition")["sets"]
+    named = [name for name in columns if not name.endswith("nobody")]
+    sets = columns[named[0]]
+    rows = [
+        [f"{name} ({one['clips']})", *(percent(columns[column][name]["word_error_rate"]) for column in named)]
+        for name, one in sets.items()
+    ]
+    return table(["set", *(name.removeprefix("denoise ") for name in named)], rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        live,
+        capacity,
+        half_load,
+        engine,
+        frontend,
+        channel,
+        talk,
+        streaming,
+        simulation,
+        recognition,
+    )
+}
+
+
+def written(page: str) -> str:
+    """Return the page with its tables written anew.
+
+    Raises:
+        KeyError: The page asks for a table that nobody writes.
+    """
+    return _TABLE.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], page)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text()))
