@@ -1,5 +1,6 @@
 """hotmic bench, as people run it; runs so short measure nothing, so only what must always hold is asked."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -7,10 +8,13 @@ import wave
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from bench_support import Listener
+from hotmic.bench.clip import bundled_clips
 from hotmic.engines import echo
-from hotmic.values import SAMPLE_RATE
+from hotmic.values import SAMPLE_RATE, Samples
 from running import running_daemon
 
 pytestmark = pytest.mark.integration
@@ -47,13 +51,17 @@ def assert_nothing_is_lost(run: dict[str, Any], streams: int) -> None:
     assert run["partial_age_s"]["count"] >= streams
 
 
+def write_wave(path: Path, samples: Samples) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(samples.tobytes())
+
+
 def write_numbers(folder: Path) -> None:
     """Write clips that say numbers which no other clip says."""
     texts = {}
     for clip in range(6):
-        with wave.open(str(folder / f"{clip}.wav"), "wb") as file:
-            file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-            file.writeframes(echo.speech(14, speaker=clip + 1).tobytes())
+        write_wave(folder / f"{clip}.wav", echo.speech(14, speaker=clip + 1))
         texts[str(clip)] = " ".join(str((clip + 1) * echo.SPEAKER_STRIDE + number) for number in range(14))
     (folder / "references.json").write_text(json.dumps(texts))
 
@@ -99,6 +107,55 @@ def test_a_daemon_that_runs_already_is_measured(tmp_path: Path) -> None:
     assert_nothing_is_lost(run, 1)
     assert run["cost"] is None
     assert "hotmic, 1 at once" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked"),
+    [
+        ((), []),
+        (("--policy", "align_att"), [{"policy": "align_att"}]),
+        (("--endpoint-ms", "400"), [{"min_silence_ms": 400}]),
+    ],
+)
+def test_what_is_asked_for_reaches_the_daemon(
+    tmp_path: Path, flags: tuple[str, ...], asked: list[dict[str, Any]]
+) -> None:
+    listener, result = Listener(), tmp_path / "live.json"
+
+    async def run() -> int:
+        async with listener.listening() as (control, audio):
+            command = ("--uri-control", control, "--uri-audio", audio, "--streams", "1", "--seconds", "1", *flags)
+            return (await asyncio.to_thread(bench, "live", *command, "--json", str(result))).returncode
+
+    assert asyncio.run(run()) == 0
+    told = [{k: v for k, v in message.items() if k not in ("type", "request_id")} for message in listener.configured]
+    assert told == asked
+    assert json.loads(result.read_text())["options"]["endpoint_delay"] == (0.4 if "--endpoint-ms" in flags else 0.6)
+
+
+def test_at_half_duty_a_stream_is_silent_for_half_of_the_time(tmp_path: Path) -> None:
+    """A second of sound, one for the endpoint and the space behind it, and as much silence again."""
+    write_wave(tmp_path / "tone.wav", (8000 * np.sin(np.arange(SAMPLE_RATE) / 5)).astype(np.int16))
+    listener = Listener()
+
+    async def run() -> int:
+        async with listener.listening() as (control, audio):
+            command = ("--uri-control", control, "--uri-audio", audio, "--streams", "1", "--speech", str(tmp_path))
+            return (await asyncio.to_thread(bench, "live", *command, "--seconds", "4", "--duty", "0.5")).returncode
+
+    assert asyncio.run(run()) == 0
+    chunks = [chunk for chunk in listener.audio["bench-0"] if isinstance(chunk, bytes)]
+    is_loud = [bool(np.abs(np.frombuffer(chunk, "<i2")).max() > 1000) for chunk in chunks]
+    assert is_loud == [True] * 10 + [False] * 30
+
+
+def test_both_servers_wait_as_long_for_an_endpoint_as_they_are_told(tmp_path: Path) -> None:
+    """The clip is silent for a second and a half between its halves, which ends a segment as the servers are set."""
+    clip = min(bundled_clips(), key=lambda clip: clip.seconds)
+    write_wave(tmp_path / "pause.wav", np.tile(clip.samples, 2))
+    command = ("live", "--speech", str(tmp_path), "--streams", "1", "--seconds", "1", "--baseline", "lock")
+    result = measured(tmp_path / "live.json", *command, "--endpoint-ms", "2000")
+    assert [(run["server"], run["text"]["finals"]) for run in result["runs"]] == [("hotmic", 1), ("lock", 1)]
 
 
 def test_the_lock_baseline_hears_the_same_streams(tmp_path: Path) -> None:

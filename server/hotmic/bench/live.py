@@ -54,7 +54,7 @@ class LiveOptions(Value, frozen=True, kw_only=True):
     wire: Wire = "binary"
     policy: PolicyName | None = None
     endpoint_delay: float = 0.6
-    """Silence that ends a segment, as the server is set."""
+    """Silence that ends a segment, as the server is set or ``server.min_silence_ms`` asks."""
     drain: float = 30.0
     """Seconds to wait for the last finals."""
     limits: Limits = Limits()
@@ -138,6 +138,7 @@ async def _speak(options: LiveOptions, server: Server, streams: int, meter: Mete
         chunk_ms=options.chunk_ms,
         wire=options.wire,
         policy=options.policy if server.kind == "hotmic" else None,
+        min_silence_ms=options.server.min_silence_ms if server.kind == "hotmic" else None,
         drain=options.drain,
     )
     longest = max(voice.seconds for voice in voices)

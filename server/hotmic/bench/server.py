@@ -38,6 +38,8 @@ class ServerOptions(Value, frozen=True, kw_only=True):
     compute_type: str | None = None
     language: str | None = None
     vad: str | None = None
+    min_silence_ms: int | None = None
+    """Silence that ends a segment: sessions ask for it, the lock baseline is started with it."""
 
     def settings(self) -> Settings:
         """Return the settings that the daemon will have.
@@ -156,6 +158,8 @@ def _lock_command(options: ServerOptions, spec: ModelSpec) -> list[str]:
     }
     if options.config is not None:
         flags["config"] = options.config
+    if options.min_silence_ms is not None:
+        flags["min-silence-ms"] = options.min_silence_ms
     language = settings.language or next(iter(spec.languages))
     if language != "multilingual":
         flags["language"] = language

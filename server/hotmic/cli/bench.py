@@ -57,7 +57,12 @@ class Policy(StrEnum):
 
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.", envvar="HOTMIC_CONFIG")]
 Models = Annotated[Path | None, typer.Option(help="The models.yaml to use.")]
-Model = Annotated[str | None, typer.Option(help="Model to serve (an id of models.yaml).")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="Model to serve (an id of models.yaml). For the gateway alone, without one: hotmic bench frontend."
+    ),
+]
 ShapeOption = Annotated[Shape | None, typer.Option(help="Serve a stub of this shape; it says made-up words.")]
 Device = Annotated[str | None, typer.Option(help="auto, cuda or cpu.")]
 ComputeType = Annotated[str | None, typer.Option(help="auto, int8, float16, …")]
@@ -72,7 +77,9 @@ Duty = Annotated[float, typer.Option(min=0.01, max=1.0, help="Share of the time 
 ChunkMs = Annotated[int, typer.Option(min=10, max=1000, help="Length of a chunk.")]
 WireOption = Annotated[Wire, typer.Option(help="Binary chunks, or JSON with base64.")]
 PolicyOption = Annotated[Policy | None, typer.Option(help="When words become stable; left out: as the model has it.")]
-EndpointMs = Annotated[int | None, typer.Option(help="Silence that ends a segment; left out: as set here.")]
+EndpointMs = Annotated[
+    int | None, typer.Option(min=100, max=10_000, help="Silence that shall end a segment; left out: as set here.")
+]
 BaselineOption = Annotated[Baseline | None, typer.Option(help="Also measure the field's way: a model behind one lock.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write all figures here.")]
 Plots = Annotated[Path | None, typer.Option(help="Write plots (SVG) to this folder.")]
@@ -226,7 +233,7 @@ def frontend(
     turns: Annotated[int, typer.Option(min=1, help="Measurements of each kind; the median counts.")] = 3,
     json: Json = None,
 ) -> None:
-    """Measure what a chunk of audio costs the gateway."""
+    """Measure what a chunk of audio costs the gateway: a daemon with the echo engine, so no model is needed."""
     from hotmic.bench.frontend import FrontendOptions, run_frontend
     from hotmic.bench.report import frontend_table
 
@@ -247,7 +254,11 @@ def _live_options(given: dict[str, Any]) -> Any:
     if (control is None) != (audio is None):
         raise ConfigError("--uri-control and --uri-audio belong together.")
     names = ("config", "models", "model", "device", "compute_type", "language", "vad")
-    server = ServerOptions(shape=_value(given["shape"]), **{name: given[name] for name in names})
+    server = ServerOptions(
+        shape=_value(given["shape"]),
+        min_silence_ms=given["endpoint_ms"],
+        **{name: given[name] for name in names},
+    )
     delay_ms = given["endpoint_ms"] or server.settings().min_silence_ms
     return LiveOptions(
         clips=tuple(load_voices(given["speech"])),
