@@ -36,7 +36,10 @@ def measured(path: Path, *command: str) -> dict[str, Any]:
     done = bench(*command, "--json", str(path))
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(path.read_text())
-    assert result["environment"]["cores"] >= 1
+    assert list(result)[:3] == ["command", "version", "environment"]
+    assert result["command"].startswith(f"hotmic bench {command[0]} ")
+    assert result["command"].endswith(f" --json {path.name}")
+    assert str(path.parent) not in path.read_text()
     return result
 
 

@@ -221,7 +221,7 @@ def engine(
         )
         with _progress() as report:
             result = _run(run_engine(options, lambda what: report(what, 0.0)))
-        _finish(_with_environment("engine", result), engine_table(result), json)
+        _finish(result, engine_table(result), json)
         for sentence in engine_sentences(result):
             typer.echo(sentence)
 
@@ -241,7 +241,7 @@ def frontend(
         options = FrontendOptions(streams=streams, seconds=seconds, turns=turns)
         with _progress() as report:
             result = _run(run_frontend(options, lambda what: report(what, 0.0)))
-        _finish(_with_environment("frontend", result), frontend_table(result), json)
+        _finish(result, frontend_table(result), json)
 
 
 def _live_options(given: dict[str, Any]) -> Any:
@@ -291,15 +291,12 @@ def _run(work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     async def whole() -> dict[str, Any]:
         return await work
 
+    from hotmic.bench.head import head
+
     raise_file_limit()
+    above = head()
     with asyncio.Runner(loop_factory=new_loop()) as runner:
-        return runner.run(whole())
-
-
-def _with_environment(command: str, result: dict[str, Any]) -> dict[str, Any]:
-    from hotmic.bench.report import environment
-
-    return {"command": command, "environment": environment(), **result}
+        return above | runner.run(whole())
 
 
 def _finish(result: dict[str, Any], table: Any, json: Path | None) -> None:
