@@ -1,6 +1,7 @@
 """hotmic bench, as people run it; runs so short measure nothing, so only what must always hold is asked."""
 
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from bench_support import Listener
 from hotmic.bench.clip import bundled_clips
+from hotmic.bench.shape import VERSION
 from hotmic.engines import echo
 from hotmic.values import SAMPLE_RATE, Samples
 from running import running_daemon
@@ -170,6 +172,31 @@ def test_the_lock_baseline_hears_the_same_streams(tmp_path: Path) -> None:
         assert_nothing_is_lost(run, 1)
     assert ours["text"]["utterances"] == lock["text"]["utterances"]
     assert lock["real_time_factor"] > 0
+
+
+def test_the_engine_is_measured_against_the_bare_library(tmp_path: Path) -> None:
+    result = measured(tmp_path / "engine.json", "engine", "--seconds", "0.1", "--threads", "1")
+    assert result["model"] == "demo-en"
+    assert [(entry["kind"], entry["window_s"]) for entry in result["saturation"]] == [("partial", 5.0), ("final", 5.0)]
+    assert all(entry["share_range"][0] > 0 for entry in result["saturation"])
+    assert result["texts"]["word_error_rate"] == {"cropped": 0.0, "stock": 0.0}
+
+
+def test_the_gateway_is_measured_without_a_model(tmp_path: Path) -> None:
+    command = ("frontend", "--streams", "2", "--seconds", "0.5", "--turns", "1")
+    result = measured(tmp_path / "frontend.json", *command)
+    kinds = {(figure["vad"], figure["sound"], figure["encoding"]) for figure in result["figures"]}
+    assert kinds == set(itertools.product(("energy", "default"), ("quiet", "speech"), ("json", "binary")))
+    assert all(figure["us_per_chunk"] > 0 for figure in result["figures"])
+
+
+def test_a_stub_of_a_shape_is_served_and_speaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    result = measured(tmp_path / "live.json", "live", "--shape", "tiny", "--streams", "1", "--seconds", "2")
+    assert (tmp_path / "hotmic" / "shapes" / f"tiny-{VERSION}" / "model.bin").is_file()
+    (run,) = result["runs"]
+    assert (run["errors"], run["text"]["unfinished_streams"], run["text"]["unheard"]) == ({}, 0, 0)
+    assert run["word_first_shown_after_its_end_s"]["count"] > 3, "it says words, though none that were said"
 
 
 def test_a_sweep_stops_at_its_end(tmp_path: Path) -> None:
