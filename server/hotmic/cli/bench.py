@@ -259,7 +259,6 @@ def _live_options(given: dict[str, Any]) -> Any:
         min_silence_ms=given["endpoint_ms"],
         **{name: given[name] for name in names},
     )
-    delay_ms = given["endpoint_ms"] or server.settings().min_silence_ms
     return LiveOptions(
         clips=tuple(load_voices(given["speech"])),
         server=server,
@@ -269,7 +268,7 @@ def _live_options(given: dict[str, Any]) -> Any:
         chunk_ms=given["chunk_ms"],
         wire=given["wire"].value,
         policy=_value(given["policy"]),
-        endpoint_delay=delay_ms / 1000,
+        endpoint_delay=server.endpoint_delay(),
     )
 
 
