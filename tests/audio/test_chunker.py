@@ -72,13 +72,15 @@ def test_window_too_short_for_its_overlap_is_refused() -> None:
 
 
 def test_a_window_that_has_enough_ends_at_the_next_long_pause() -> None:
-    samples = speech(14, [(1, 0.4), (3, 0.15), (5, 0.4), (7, 0.4), (13.4, 0.4)])
+    samples = speech(14, [(1, 0.4), (3, 0.1), (5, 0.4), (7, 0.4), (13.4, 0.4)])
     cuts = [stop for _, stop in windows(samples, max_window=WINDOW, pause_after=2 * RATE, is_over=True)]
     assert np.allclose(np.array(cuts) / RATE, [5.2, 7.2, 14], atol=0.1), "the first is too early, the last a scrap"
     assert len(windows(samples, max_window=WINDOW, is_over=True)) == 2
 
 
-@pytest.mark.parametrize(("length", "decibels", "ends"), [(0.2, 60, 1), (0.2, 25, 0), (0.4, 25, 1)])
+@pytest.mark.parametrize(
+    ("length", "decibels", "ends"), [(0.15, 60, 1), (0.12, 60, 0), (0.12, 25, 0), (0.4, 25, 1), (0.4, 15, 1)]
+)
 def test_a_pause_in_a_loud_room_must_be_long(length: float, decibels: float, ends: int) -> None:
     samples = speech(6, [(3, length)], decibels=decibels)
     assert len(windows(samples, max_window=WINDOW, pause_after=2 * RATE, is_over=True)) == 1 + ends

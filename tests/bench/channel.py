@@ -21,6 +21,10 @@ from typing import Any
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).parents[2] / "server"))
+
+from hotmic.bench.head import head
+
 WINDOWS: dict[str, tuple[int, float]] = {"1 s": (1, 0.0), "1 s, engine 10 ms": (1, 0.01), "10 s": (10, 0.0)}
 """Seconds of audio, and the least time the engine takes."""
 WARM_UP = 20
@@ -108,9 +112,10 @@ def main() -> None:
         with asyncio.Runner(loop_factory=factory) as runner:
             print(json.dumps(runner.run(measure(options.rounds))))
         return
+    above = head()
     named = dict(entry.split("=", 1) for entry in options.tree) or {"now": Path(__file__).parents[2] / "server"}
     result = compare({name: Path(tree) for name, tree in named.items()}, options.rounds, options.turns)
-    text = json.dumps({"cores": os.cpu_count(), "load_average": os.getloadavg()[0], "round_trip": result}, indent=2)
+    text = json.dumps(above | {"round_trip": result}, indent=2)
     print(text)
     if options.json:
         options.json.write_text(text + "\n")

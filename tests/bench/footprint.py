@@ -1,11 +1,15 @@
 """Start-up time and memory of a real daemon: idle, per connection, per speaking stream.
 
-python tests/bench/footprint.py --json result.json
+    python tests/bench/footprint.py --json result.json
+
+The start is told beside that of a process which loads the same model and does nothing else; they take turns.
 """
 
 import argparse
 import asyncio
 import json
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -13,11 +17,62 @@ import wave
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "server")]
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from hotmic.bench.head import head
 from running import CLIPS, RunningDaemon, start_daemon
+
+MODEL = CLIPS.parent / "demo-en"
+BARE_LOAD = """
+import sys, time
+import ctranslate2
+began = time.perf_counter()
+model = ctranslate2.models.Whisper(sys.argv[1], device="cpu", compute_type="int8")
+print(time.perf_counter() - began, flush=True)
+"""
+
+
+def bare_start() -> tuple[float, float]:
+    """Return the seconds from the start of a process until it has loaded the model, and those of the load alone."""
+    began = time.perf_counter()
+    with subprocess.Popen([sys.executable, "-c", BARE_LOAD, str(MODEL)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        load = float(process.stdout.readline())
+        return time.perf_counter() - began, load
+
+
+def daemon_start(folder: Path, *, ready: bool) -> float:
+    """Return the seconds from the start of a daemon until its ports listen, or until its model serves."""
+    began = time.perf_counter()
+    daemon = start_daemon(folder, ready=ready)
+    spent = time.perf_counter() - began
+    daemon.stop()
+    return spent
+
+
+def measure_starts(folder: Path, turns: int) -> dict[str, Any]:
+    """Return the medians of all starts, and how much longer the daemon takes than the bare process of its turn."""
+    bare, loads, listening, serving = [], [], [], []
+    bare_start()  # the files are in the page cache from here on, for both
+    for _ in range(turns):
+        start, load = bare_start()
+        bare.append(start)
+        loads.append(load)
+        listening.append(daemon_start(folder, ready=False))
+        serving.append(daemon_start(folder, ready=True))
+    ratios = [ours / theirs for ours, theirs in zip(serving, bare, strict=True)]
+    return {
+        "starts": turns,
+        "start_to_listening_s": round(statistics.median(listening), 2),
+        "start_to_serving_s": round(statistics.median(serving), 2),
+        "bare_start_to_loaded_s": round(statistics.median(bare), 2),
+        "bare_load_alone_s": round(statistics.median(loads), 3),
+        "serving_against_bare_start": round(statistics.median(ratios), 2),
+        "serving_against_bare_start_range": [round(min(ratios), 2), round(max(ratios), 2)],
+    }
 
 
 def resident(pid: int) -> int:
@@ -74,12 +129,12 @@ async def measure_connections(daemon: RunningDaemon, count: int) -> dict[str, An
     return {"connections": count, "per_connection_kb": round((connected - idle) / count / 1024, 1)}
 
 
-async def measure_streams(daemon: RunningDaemon, count: int) -> dict[str, Any]:
+async def measure_streams(daemon: RunningDaemon, count: int, seconds: float) -> dict[str, Any]:
     """Return what streams that speak take, while nobody else listens: what waits for listeners is not theirs."""
     pid = daemon.process.pid
     idle = await idle_memory(daemon)
     speakers = await open_many(daemon.audio, count)
-    await speak(speakers, 20)
+    await speak(speakers, seconds)
     speaking = resident(pid)
     for socket in speakers:
         await socket.close()
@@ -95,31 +150,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connections", type=int, default=500)
     parser.add_argument("--streams", type=int, default=16)
+    parser.add_argument("--starts", type=int, default=5, help="starts of each kind; the median counts")
+    parser.add_argument("--speak", type=float, default=20.0, help="seconds that the streams speak")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    above = head()
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        daemon = start_daemon(Path(folder), ready=False)
-        listening = time.perf_counter() - started
-        daemon.stop()
-        started = time.perf_counter()
+        starts = measure_starts(Path(folder), options.starts)
         daemon = start_daemon(Path(folder))
-        ready = time.perf_counter() - started
         try:
             connections = asyncio.run(measure_connections(daemon, options.connections))
         finally:
             daemon.stop()
         daemon = start_daemon(Path(folder))
         try:
-            streams = asyncio.run(measure_streams(daemon, options.streams))
+            streams = asyncio.run(measure_streams(daemon, options.streams, options.speak))
         finally:
             daemon.stop()
-    result = {
-        "start_to_listening_s": round(listening, 2),
-        "start_to_serving_s": round(ready, 2),
-        **connections,
-        **streams,
-    }
+    result = {**above, **starts, **connections, **streams}
     print(json.dumps(result, indent=2))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")

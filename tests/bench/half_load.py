@@ -19,6 +19,7 @@ import numpy as np
 
 from hotmic.bench.bare import Bare, Load, Run
 from hotmic.bench.clip import Clip, bundled_clips
+from hotmic.bench.head import head
 from hotmic.bench.shape import shape_directory
 from hotmic.config.cores import count_cores
 from hotmic.config.registry import Registry
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=("tiny", "base", "small"))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    above = head()
     spec = Registry.load(ROOT / "models.yaml").get("demo-en")
     directory = shape_directory(options.shape) if options.shape else ROOT / "server" / "hotmic" / "models" / "demo-en"
     with tempfile.TemporaryDirectory() as name:
@@ -79,7 +81,7 @@ def main() -> None:
             ]
         finally:
             bare.close()
-    figures = {
+    figures = above | {
         "streams": options.streams,
         "shape": options.shape or "demo-en",
         "final_lag_s": run["final_lag_by_server_s"],

@@ -27,6 +27,7 @@ from jiwer import process_words
 
 from demo_model import augment, evaluate, people
 from demo_model.voices import Espeak, Speakers
+from hotmic.bench.head import head
 from running import RunningDaemon, calling, running_daemon
 
 LEAD_S, TAIL_S = 0.6, 0.6
@@ -121,6 +122,7 @@ def main() -> None:
     parser.add_argument("--snr", nargs="*", type=float, default=[10.0], help="noisy conditions, in dB")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    above = head()
     sets = build_sets(options.speech)
     results: dict[str, Any] = {}
     for denoise in options.denoise:
@@ -133,7 +135,7 @@ def main() -> None:
                 results[label] = measure(daemon, sets, snr_db, label)
             results[f"denoise {denoise}, nobody"] = nobody(daemon, augment.nobody, 200)
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+        options.json.write_text(json.dumps(above | {"sets": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

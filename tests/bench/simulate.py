@@ -7,7 +7,6 @@ The devices are models (``hotmic/bench/device.py``); the scheduler and its admis
 """
 
 import argparse
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import msgspec
 
 from hotmic.bench.device import BUNDLED, GPU
+from hotmic.bench.head import head
 from hotmic.bench.simulation import Report, Scenario, knee, simulate
 from hotmic.scheduler.capacity import PARTIAL_SHARE
 
@@ -111,13 +111,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
+    above = head()
     started = time.perf_counter()
     results = sweep(10 if quick else 1)
     if quick:
         return
     document = {
-        "command": "python tests/bench/simulate.py",
-        "python": platform.python_version(),
+        **above,
         "devices": {"gpu": GPU, "bundled": BUNDLED},
         "seconds": round(time.perf_counter() - started, 1),
         **results,

@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "server"), str(ROOT / "tests" / 
 from jiwer import process_words
 from recognition import Case, build_sets, pcm
 
+from hotmic.bench.head import head
 from hotmic.policies import script
 from running import RunningDaemon, calling, running_daemon
 
@@ -178,6 +179,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("flags", nargs="*", help="further flags of 'hotmic serve', after --")
     options = parser.parse_args()
+    above = head()
     sets = {name: cases[: options.clips] for name, cases in build_sets(options.speech).items() if name in options.sets}
     offline = Offline()
     results: dict[str, Any] = {}
@@ -192,7 +194,7 @@ def main() -> None:
                     results[label] = figures_of(cases, clips, heard, offline)
                     print(label, json.dumps(results[label]), flush=True)
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+        options.json.write_text(json.dumps(above | {"sets": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

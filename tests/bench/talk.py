@@ -27,6 +27,7 @@ from recognition import pcm, transcribe
 
 from demo_model import evaluate
 from demo_model.voices import Espeak, Speakers
+from hotmic.bench.head import head
 from running import RunningDaemon, calling, running_daemon
 
 RATE = 16_000
@@ -180,6 +181,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("flags", nargs="*", help="further flags of 'hotmic serve', after --")
     options = parser.parse_args()
+    above = head()
     rng = random.Random(options.seed)
     said = sentences(options.minutes * 60, rng)
     talk = talk_of(said, rng)
@@ -192,7 +194,7 @@ def main() -> None:
     figures = report(said, heard, pieces, len(talk) / 2 / RATE)
     print(json.dumps({k: v for k, v in figures.items() if k != "memory_over_time"}, indent=2))
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        options.json.write_text(json.dumps(above | figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """How a run is put together and judged."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from hotmic.bench.live import Limits, LiveOptions, ask_of_one_stream, describe, 
 from hotmic.bench.measure import Record, StreamFigures, Words
 from hotmic.bench.meter import Meter
 from hotmic.bench.sender import Target
+from hotmic.bench.server import ServerOptions
 
 
 def stream(number: int, **more: Any) -> StreamFigures:
@@ -80,6 +82,12 @@ def test_what_one_stream_asks_of_a_lock() -> None:
     one = stream(0, partial_lag=[0.8, 1.0], decoded=5.0, processing=2.0)
     assert ask_of_one_stream([one]) == pytest.approx(0.5 * 3 + 0.2)
     assert ask_of_one_stream([stream(0)]) is None
+
+
+def test_of_paths_the_last_part_goes_into_a_result() -> None:
+    plain = describe(LiveOptions(clips=(), server=ServerOptions(models=Path("/canary/models.yaml"))))
+    assert plain["server"]["models"] == "models.yaml"
+    assert "canary" not in str(plain)
 
 
 def test_a_token_does_not_go_into_a_result() -> None:

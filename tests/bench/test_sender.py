@@ -4,13 +4,13 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 
+from bench_support import Listener
 from hotmic.bench.clip import Clip
 from hotmic.bench.measure import Record
 from hotmic.bench.sender import Target, speak_all
@@ -21,42 +21,6 @@ pytestmark = pytest.mark.integration
 CHUNK_MS = 40
 
 
-class Listener:
-    """Both sockets of a server that understands nothing, and answers pings and the end."""
-
-    def __init__(self, on_chunk: Callable[[int], float] = lambda _: 0.0) -> None:
-        self.audio: dict[str, list[bytes | str]] = {}
-        self.controls: dict[str, ServerConnection] = {}
-        self.configured: list[dict[str, Any]] = []
-        self._on_chunk = on_chunk
-
-    async def control(self, socket: ServerConnection) -> None:
-        channel = self._channel(socket)
-        self.controls[channel] = socket
-        await socket.send(json.dumps({"type": "connected"}))
-        async for frame in socket:
-            message = json.loads(frame)
-            if message["type"] == "configure":
-                self.configured.append(message)
-            answer = {"ping": "pong", "configure": "configured"}[message["type"]]
-            await socket.send(json.dumps({"type": answer, "request_id": message["request_id"]}))
-
-    async def speak(self, socket: ServerConnection) -> None:
-        channel = self._channel(socket)
-        got = self.audio.setdefault(channel, [])
-        async for frame in socket:
-            await asyncio.sleep(self._on_chunk(len(got)))
-            if isinstance(frame, str) and json.loads(frame)["type"] == "audio_end":
-                await self.controls[channel].send(json.dumps({"type": "recording_stopped"}))
-            else:
-                got.append(frame)
-
-    @staticmethod
-    def _channel(socket: ServerConnection) -> str:
-        assert socket.request is not None
-        return socket.request.path.partition("channel=")[2].partition("&")[0]
-
-
 def voices(count: int, seconds: float = 0.4) -> list[Voice]:
     rng = np.random.default_rng(3)
     clips = [Clip(str(n), rng.integers(-9000, 9000, 3200).astype(np.int16), f"clip {n}") for n in range(4)]
@@ -65,13 +29,8 @@ def voices(count: int, seconds: float = 0.4) -> list[Voice]:
 
 def speak(listener: Listener, spoken: list[Voice], **options: Any) -> list[Record]:
     async def run() -> list[Record]:
-        async with (
-            serve(listener.control, "127.0.0.1", 0) as control,
-            serve(listener.speak, "127.0.0.1", 0) as audio,
-        ):
-            uris = [f"ws://127.0.0.1:{next(iter(s.sockets)).getsockname()[1]}" for s in (control, audio)]
-            target = Target(control=uris[0], audio=uris[1], chunk_ms=CHUNK_MS, **options)
-            return await speak_all(target, spoken)
+        async with listener.listening() as (control, audio):
+            return await speak_all(Target(control=control, audio=audio, chunk_ms=CHUNK_MS, **options), spoken)
 
     return asyncio.run(run())
 
@@ -90,10 +49,10 @@ def test_every_stream_says_its_own_and_is_told_the_end() -> None:
 def test_chunks_in_json_hold_the_same_audio() -> None:
     binary, text = Listener(), Listener()
     speak(binary, voices(1))
-    speak(text, voices(1), wire="json", policy="align_att")
+    speak(text, voices(1), wire="json", policy="align_att", min_silence_ms=400)
     messages = [json.loads(frame) for frame in text.audio["bench-0"]]
     assert {message["type"] for message in messages} == {"audio_chunk"}
-    assert [message["policy"] for message in text.configured] == ["align_att"]
+    assert [(message["policy"], message["min_silence_ms"]) for message in text.configured] == [("align_att", 400)]
     assert [base64.b64decode(message["data"]) for message in messages] == binary.audio["bench-0"]
 
 
@@ -102,6 +61,18 @@ def test_chunks_leave_when_they_are_due_and_stamps_count_from_there() -> None:
     (end,) = record.heard
     assert end.at >= record.chunks * CHUNK_MS / 1000, "nothing is told before the last chunk is due"
     assert min(record.lateness) >= 0
+
+
+def test_starts_are_spread_over_the_stagger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hotmic.bench.sender.STAGGER_S", 2.0)
+    listener = Listener()
+    records = speak(listener, voices(8))
+    starts = sorted(record.began for record in records)
+    steps = np.diff(starts)
+    assert 1.4 < starts[-1] - starts[0] < 2.0
+    assert 0.05 < steps.min() <= steps.max() < 0.5, "no two begin together, and no long pause is left"
+    for record in records:
+        assert listener.first_at[f"bench-{record.number}"] >= record.began + CHUNK_MS / 1000
 
 
 def test_pings_are_sent_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:

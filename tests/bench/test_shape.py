@@ -1,5 +1,6 @@
 """A stub loads wherever Whisper does and speaks for as long as the audio lasts."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from hotmic.bench import shape
 from hotmic.bench.clip import bundled_clips, cut_windows
+from hotmic.bench.lexicon import Lexicon
 from hotmic.bench.shape import shape_directory, shape_spec
 from hotmic.bench.stub import TOKENS_PER_SECOND, Dimensions
 from hotmic.config.weight import missing_files
@@ -56,6 +58,42 @@ def build_engine(directory: Path, compute_type: str = "int8") -> WhisperEngine:
     spec = shape_spec("tiny", directory)
     more = {"device": "cpu", "threads": 1, "batch_size": 8, "num_workers": 1}
     return WhisperEngine(spec, directory, compute_type=compute_type, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "width", "heads", "mels", "vocabulary"),
+    [
+        ("tiny", (4, 4), 384, 6, 80, 51_865),
+        ("base", (6, 6), 512, 8, 80, 51_865),
+        ("small", (12, 12), 768, 12, 80, 51_865),
+        ("large-v3-turbo", (32, 4), 1280, 20, 128, 51_866),
+    ],
+)
+def test_shapes_are_those_that_were_published(
+    name: str, layers: tuple[int, int], width: int, heads: int, mels: int, vocabulary: int
+) -> None:
+    """Radford et al. 2022, table 1; ``config.json`` of openai/whisper-* (``d_model``, ``vocab_size`` and so on)."""
+    found = shape.SHAPES[name]
+    assert (found.encoder_layers, found.decoder_layers) == layers
+    assert (found.width, found.heads, found.mels) == (width, heads, mels)
+    assert len(Lexicon(found.languages)) == vocabulary
+
+
+@pytest.mark.slow
+def test_the_largest_shape_is_built_and_speaks(tmp_path: Path) -> None:
+    """A minute, a gigabyte of disk and more of memory."""
+    import ctranslate2
+
+    folder = shape_directory("large-v3-turbo", cache=tmp_path)
+    model = ctranslate2.models.Whisper(str(folder), device="cpu", compute_type="int8")
+    assert (model.n_mels, model.num_languages) == (128, 100)
+    assert len(json.loads((folder / "vocabulary.json").read_text())) == 51_866
+    # A byte each: 809 million parameters, of which the projection shares 66 million with the embeddings.
+    assert 0.8e9 < (folder / "model.bin").stat().st_size < 1.2e9
+    del model
+    engine = build_engine(folder)
+    (result,) = engine.decode([job(4.0, "final", language="en")])
+    assert len(result.text.split()) == expected(4.0)
 
 
 def test_a_stub_is_complete_and_built_once(directory: Path) -> None:

@@ -51,10 +51,17 @@ def test_clips_take_turns_with_room_for_the_endpoint() -> None:
     assert voice.seconds == pytest.approx(6.6)
 
 
-def test_half_duty_takes_twice_the_time() -> None:
+def loud_share(voice: Voice) -> float:
+    audio = np.frombuffer(b"".join(voice.chunks(1600)), "<i2")
+    frames = audio[: len(audio) // 160 * 160].reshape(-1, 160).astype(np.float64)
+    return float((np.sqrt((frames**2).mean(axis=1)) > 1000).mean())
+
+
+def test_half_duty_is_silent_for_twice_as_long() -> None:
     clips = [tone(lead=0.1, sound=1.0, tail=0.1)]
-    whole, half = (Voice(clips, seconds=10.0, duty=duty, endpoint_delay=0.6, first=0) for duty in (1.0, 0.5))
-    assert half.seconds / len(half.utterances) == pytest.approx(2 * whole.seconds / len(whole.utterances))
+    whole, half = (Voice(clips, seconds=22.0, duty=duty, endpoint_delay=0.6, first=0) for duty in (1.0, 0.5))
+    assert [loud_share(voice) for voice in (whole, half)] == pytest.approx([1 / 2.2, 1 / 4.4], abs=0.005)
+    assert np.diff([utterance.start for utterance in half.utterances]) == pytest.approx(4.4, abs=0.011)
 
 
 @pytest.mark.parametrize("size", [160, 1600, 1601, 48_000])

@@ -16,10 +16,12 @@ _PAUSE_DB = 20.0
 
 _FIRST, _LAST = 1 / 2, 0.95
 """Where in a window the cut may be: not so late that the next window begins with a scrap."""
-_SILENCE_DB = 30.0
-"""Silence lies this far under the loud parts. Between sentences there is some, within a sentence hardly ever."""
-_NOISY_PAUSE_BLOCKS = 20
-"""A pause between sentences where the room is too loud for silence: within a sentence pauses are shorter."""
+_SILENCE_DB, _SILENCE_BLOCKS = 35.0, 9
+"""Silence lies this far under the loud parts. Between sentences there are 90 ms, within a sentence hardly ever."""
+_FLOOR_PERCENTILE, _FLOOR_DB = 5, 4.0
+"""Where a room is never silent, a pause holds what it is like when it is most quiet, and little more."""
+_NOISY_PAUSE_DB, _NOISY_PAUSE_BLOCKS = 12.0, 20
+"""Such a pause is this far under the loud parts, and longer than the soft sounds within a sentence."""
 _SCRAP = SAMPLE_RATE // 2
 """Samples that the last window of a segment has at least."""
 
@@ -95,9 +97,10 @@ def _early_cut(powers: _Powers, pause_after: int) -> int | None:
     if not len(powers):
         return None
     loud = float(np.percentile(powers, 95))
-    quiet, least = powers <= loud * 10 ** (-_SILENCE_DB / 10), _PAUSE_BLOCKS
+    quiet, least = powers <= loud * 10 ** (-_SILENCE_DB / 10), _SILENCE_BLOCKS
     if not quiet.any():
-        quiet, least = powers <= loud * 10 ** (-_PAUSE_DB / 10), _NOISY_PAUSE_BLOCKS
+        floor = float(np.percentile(powers, _FLOOR_PERCENTILE)) * 10 ** (_FLOOR_DB / 10)
+        quiet, least = powers <= min(floor, loud * 10 ** (-_NOISY_PAUSE_DB / 10)), _NOISY_PAUSE_BLOCKS
     middles = ((start + stop) * _BLOCK // 2 for start, stop in _runs(quiet) if stop - start >= least)
     return next((middle for middle in middles if middle >= pause_after), None)
 

@@ -2,10 +2,12 @@
 
 A process of its own, spoken to in JSON lines over its pipes (``python -m hotmic.bench.bare``). It gets the same windows
 as the worker beside it, as mel features that were made before the clock starts, and decodes them as the worker does:
-encoder, decoder, and for finals the alignment.
+encoder, decoder, and for finals the alignment. The process itself is set up as the worker's is, its heap and the
+threads of its libraries: else it would be the slower one.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -19,8 +21,11 @@ import numpy as np
 
 from hotmic.errors import EngineFailed
 from hotmic.values import SAMPLE_RATE, DecodeKind, Samples, Value
+from hotmic.worker.heap import keep_freed_memory
 
 HOP = 160
+LIBRARY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""One each, unless the user says otherwise, as in ``worker.child``; CTranslate2 is told its own number."""
 TOKENS_PER_SECOND, TOKENS_MORE = 14, 16
 """The cap of a decode, as the worker sets it; a model that ends its text by itself never meets it."""
 
@@ -60,7 +65,11 @@ class Bare:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hotmic.bench.bare"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "hotmic.bench.bare"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**dict.fromkeys(LIBRARY_THREADS, "1"), **os.environ},
         )
 
     def ask(self, request: Load | Run) -> dict[str, Any]:
@@ -177,14 +186,17 @@ class _Decoder:
 
 
 def main(requests: Sequence[str] | TextIO, answers: TextIO) -> None:
-    """Answer requests until they end."""
+    """Answer requests until they end; a load with how the process is set up."""
+    keeps_freed_memory = keep_freed_memory()
     decoder: _Decoder | None = None
+    answer: dict[str, Any]
     reader = msgspec.json.Decoder(Load | Run, dec_hook=_from_wire)
     for line in requests:
         match reader.decode(line):
             case Load() as load:
                 decoder = _Decoder(load)
-                answer = {}
+                threads = {name: os.environ.get(name) for name in LIBRARY_THREADS}
+                answer = {"keeps_freed_memory": keeps_freed_memory, "library_threads": threads}
             case Run() as run:
                 assert decoder is not None, "asked to run before a model was loaded"
                 answer = decoder.run(run)

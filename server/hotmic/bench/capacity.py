@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from hotmic.bench.head import load_average
 from hotmic.bench.live import LiveOptions, Report, describe, measure
-from hotmic.bench.report import environment
 from hotmic.bench.server import Kind
 from hotmic.values import Value
 
@@ -34,13 +34,10 @@ async def run_capacity(options: CapacityOptions, *, report: Report = lambda _wha
     Raises:
         HotmicError: The server does not start.
     """
-    before = environment()
     kinds: tuple[Kind, ...] = ("hotmic", "lock") if options.baseline else ("hotmic",)
     sweeps = {kind: await _sweep_server(options, kind, report) for kind in kinds}
     result: dict[str, Any] = {
-        "command": "capacity",
-        "environment": before,
-        "load_average_after": environment()["load_average"],
+        "load_average_after": load_average(),
         "options": describe(options.live) | {"max_streams": options.max_streams, "attempts": ATTEMPTS},
         "limits": msgspec.to_builtins(options.live.limits),
         "sweeps": sweeps,

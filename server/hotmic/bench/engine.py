@@ -52,7 +52,7 @@ class EngineOptions(Value, frozen=True, kw_only=True):
     kinds: tuple[DecodeKind, ...] = ("partial", "final")
     seconds: float = 3.0
     """Length of one turn."""
-    turns: int = 3
+    turns: int = 5
     rows: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Batches the bare side tries."""
     compare_texts: bool = True
@@ -82,7 +82,7 @@ async def run_engine(options: EngineOptions, report: Callable[[str], None] = lam
     try:
         async with _Pool(options, options.spec) as pool:
             for window_s in result["windows_s"]:
-                await asyncio.to_thread(_load, bare, options, window_s)
+                result["bare_process"] = await asyncio.to_thread(_load, bare, options, window_s)
                 for kind in options.kinds:
                     report(f"{kind} of {window_s:g} s")
                     result["saturation"].append(await _saturate(pool, bare, options, kind, window_s))
@@ -140,9 +140,14 @@ async def _saturate(
     windows = cut_windows(options.clips, window_s - PADDING_S, WINDOWS)
     await pool.saturate(windows, kind, 0.5)
     turns: list[tuple[dict[str, float], dict[str, float]]] = []
-    for _ in range(options.turns):
-        ours = await pool.saturate(windows, kind, options.seconds)
-        turns.append((ours, await asyncio.to_thread(bare.ask, best)))
+    for turn in range(options.turns):
+        if turn % 2:  # who goes first alternates, too
+            theirs = await asyncio.to_thread(bare.ask, best)
+            ours = await pool.saturate(windows, kind, options.seconds)
+        else:
+            ours = await pool.saturate(windows, kind, options.seconds)
+            theirs = await asyncio.to_thread(bare.ask, best)
+        turns.append((ours, theirs))
     return {
         "kind": kind,
         "window_s": window_s,
@@ -158,11 +163,13 @@ async def _saturate(
     }
 
 
-def _compare(turns: Sequence[tuple[dict[str, float], dict[str, float]]], figure: str, share: str) -> dict[str, float]:
+def _compare(turns: Sequence[tuple[dict[str, float], dict[str, float]]], figure: str, share: str) -> dict[str, Any]:
+    shares = [ours[figure] / bare[figure] for ours, bare in turns]
     return {
         f"worker_{figure}": round(statistics.median(ours[figure] for ours, _ in turns), 2),
         f"bare_{figure}": round(statistics.median(bare[figure] for _, bare in turns), 2),
-        share: round(statistics.median(ours[figure] / bare[figure] for ours, bare in turns), 4),
+        share: round(statistics.median(shares), 4),
+        f"{share}_range": [round(min(shares), 4), round(max(shares), 4)],
     }
 
 
@@ -178,11 +185,11 @@ def _candidates(options: EngineOptions, kind: DecodeKind) -> list[Run]:
     ]
 
 
-def _load(bare: Bare, options: EngineOptions, window_s: float) -> None:
+def _load(bare: Bare, options: EngineOptions, window_s: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "windows.npy"
         np.save(path, np.stack(cut_windows(options.clips, window_s - PADDING_S, WINDOWS)))
-        bare.ask(
+        return bare.ask(
             Load(
                 directory=options.directory,
                 device="cuda" if options.device == "cuda" else "cpu",

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from hotmic.bench.clip import Clip
+from hotmic.bench.head import load_average
 from hotmic.bench.measure import Record, StreamFigures, drift_of, measure_stream, percentiles
 from hotmic.bench.meter import Meter
-from hotmic.bench.report import environment
 from hotmic.bench.sender import Target, Wire, speak_all
 from hotmic.bench.server import Kind, Server, ServerOptions, running_server
 from hotmic.bench.voice import Voice
@@ -54,7 +54,7 @@ class LiveOptions(Value, frozen=True, kw_only=True):
     wire: Wire = "binary"
     policy: PolicyName | None = None
     endpoint_delay: float = 0.6
-    """Silence that ends a segment, as the server is set."""
+    """Silence that ends a segment, as the server is set or ``server.min_silence_ms`` asks."""
     drain: float = 30.0
     """Seconds to wait for the last finals."""
     limits: Limits = Limits()
@@ -75,21 +75,18 @@ async def run_live(
         HotmicError: The server does not start.
     """
     kinds: tuple[Kind, ...] = ("hotmic", "lock") if baseline else ("hotmic",)
-    before = environment()
     runs = [await measure(options, kind, count, report) for kind in kinds for count in streams]
     return {
-        "command": "live",
-        "environment": before,
-        "load_average_after": environment()["load_average"],
+        "load_average_after": load_average(),
         "options": describe(options),
         "runs": runs,
     }
 
 
 def describe(options: LiveOptions) -> dict[str, Any]:
-    """Return the options as they go into a result."""
+    """Return the options as they go into a result: without secrets, and of paths the last part."""
     plain: dict[str, Any] = msgspec.to_builtins(
-        msgspec.structs.replace(options, clips=(), running=None), enc_hook=str, str_keys=True
+        msgspec.structs.replace(options, clips=(), running=None), enc_hook=lambda path: path.name, str_keys=True
     )
     if options.running is not None:
         plain["server"] = {"control": options.running.control, "audio": options.running.audio}
@@ -138,6 +135,7 @@ async def _speak(options: LiveOptions, server: Server, streams: int, meter: Mete
         chunk_ms=options.chunk_ms,
         wire=options.wire,
         policy=options.policy if server.kind == "hotmic" else None,
+        min_silence_ms=options.server.min_silence_ms if server.kind == "hotmic" else None,
         drain=options.drain,
     )
     longest = max(voice.seconds for voice in voices)

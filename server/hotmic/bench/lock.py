@@ -233,10 +233,11 @@ async def run(options: argparse.Namespace) -> None:
         language=options.language,
         beam=options.beam,
     )
+    cuts = Cuts(vad=settings.vad, min_silence_ms=options.min_silence_ms)
     server = LockServer(
         LockedModel(decode),
         cadence=options.cadence,
-        build_segmenter=lambda: build_segmenter(segmenter_settings(settings), Cuts(vad=settings.vad)),
+        build_segmenter=lambda: build_segmenter(segmenter_settings(settings), cuts),
     )
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -263,6 +264,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--language", help="language code; left out: detected for each audio")
     parser.add_argument("--config", type=Path, help="YAML file of settings, as of 'hotmic serve'")
     parser.add_argument("--vad", help="voice detection, as of 'hotmic serve'")
+    parser.add_argument("--min-silence-ms", type=int, help="silence that ends a segment; left out: as set")
     return parser.parse_args(arguments)
 
 

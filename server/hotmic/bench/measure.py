@@ -36,6 +36,8 @@ class Record:
     utterances: tuple[Utterance, ...]
     seconds: float
     """Of audio."""
+    began: float = 0.0
+    """When its audio began, by the clock of the sender; all other times count from there."""
     heard: list[Heard] = field(default_factory=list)
     lateness: list[float] = field(default_factory=list)
     """How late the sender woke up for each chunk."""

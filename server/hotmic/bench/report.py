@@ -1,32 +1,8 @@
-"""Results for people: what was measured on, and tables of what came out."""
+"""Results for people: tables of what came out."""
 
-import os
-import platform
-import shutil
-import subprocess
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-
-from hotmic.config.cores import count_cores
-
-PACKAGES = ("hotmic", "ctranslate2", "faster-whisper", "websockets", "uvloop", "msgspec", "numpy", "onnxruntime")
-GPU_WAIT = 10.0
-
-
-def environment() -> dict[str, Any]:
-    """Return what a figure is worth nothing without: the machine, the versions, what else it had to do."""
-    return {
-        "cores": count_cores(),
-        "cpu": _cpu_model(),
-        "gpu": _gpu_names(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
-        "load_average": [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None,
-    }
 
 
 def live_table(result: dict[str, Any]) -> Table:
@@ -70,14 +46,16 @@ def capacity_sentences(result: dict[str, Any]) -> list[str]:
 
 def engine_table(result: dict[str, Any]) -> Table:
     """Return a table of the runs of ``run_engine``."""
-    table = _table("always full", "hotmic, audio s / s", "bare CTranslate2", "share", "share of CPU time")
+    table = _table(
+        "always full", "hotmic, audio s / s", "bare CTranslate2", "share (turns)", "share of CPU time (turns)"
+    )
     for run in result["saturation"]:
         table.add_row(
             f"{run['kind']}s of {run['window_s']:g} s",
             f"{run['worker_audio_s_per_s']:.0f}",
             f"{run['bare_audio_s_per_s']:.0f}",
-            _percent(run["share"]),
-            _percent(run.get("share_of_cpu")),
+            _percents(run, "share"),
+            _percents(run, "share_of_cpu"),
         )
     return table
 
@@ -126,6 +104,13 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
+def _percents(run: dict[str, Any], name: str) -> str:
+    if name not in run:
+        return "-"
+    least, most = run[f"{name}_range"]
+    return f"{_percent(run[name])} ({100 * least:.1f} to {100 * most:.1f})"
+
+
 def _cost(run: dict[str, Any], name: str) -> str:
     if run["cost"] is None:
         return "-"
@@ -163,32 +148,3 @@ _LIVE_ROWS: tuple[tuple[str, Any], ...] = (
     ("this sender itself was late by, s", lambda run: _times(run["sender"]["lateness_s"])),
     ("limits broken", lambda run: "; ".join(run["broken"]) or "none"),
 )
-
-
-def _cpu_model() -> str:
-    path = Path("/proc/cpuinfo")
-    if path.is_file():
-        for line in path.read_text("utf-8", "replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
-
-
-def _gpu_names() -> list[str]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    query = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=GPU_WAIT, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ["unknown: nvidia-smi does not answer"]
-    return [line.strip() for line in done.stdout.splitlines()] if done.returncode == 0 else []
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

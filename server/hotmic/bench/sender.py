@@ -34,6 +34,8 @@ class Target(Value, frozen=True, kw_only=True):
     wire: Wire = "binary"
     policy: PolicyName | None = None
     """When words shall become stable; ``None``: as the server has it."""
+    min_silence_ms: int | None = None
+    """Silence that shall end a segment; ``None``: as the server has it."""
     drain: float = 30.0
     """Seconds to wait for the last finals."""
 
@@ -80,7 +82,7 @@ class _Stream:
         """Speak from a moment on, until everything is told or nothing more comes."""
         if self._record.errors:
             return
-        self._start = start
+        self._start = self._record.began = start
         listening = asyncio.create_task(self._keep_error(self._listen()))
         pinging = asyncio.create_task(self._keep_error(self._ping()))
         speaking = asyncio.create_task(self._keep_error(self._speak()))
@@ -104,8 +106,9 @@ class _Stream:
 
     async def _open(self) -> None:
         await self._client.open()
-        if self._target.policy is not None:
-            await self._client.configure(policy=self._target.policy)
+        wishes = {"policy": self._target.policy, "min_silence_ms": self._target.min_silence_ms}
+        if options := {name: value for name, value in wishes.items() if value is not None}:
+            await self._client.configure(**options)
 
     async def _speak(self) -> None:
         chunk_s = self._target.chunk_ms / 1000

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
+from hotmic.audio.vad import segmenter_numbers
 from hotmic.bench.shape import ShapeName, shape_directory, shape_spec
 from hotmic.config import weight
 from hotmic.config.cores import count_cores
@@ -17,7 +18,7 @@ from hotmic.config.model import ModelSpec
 from hotmic.config.registry import Registry
 from hotmic.config.settings import Settings, load_settings
 from hotmic.errors import ConfigError, EngineFailed
-from hotmic.values import Value
+from hotmic.values import SAMPLE_RATE, Value
 
 Kind = Literal["hotmic", "lock"]
 
@@ -38,6 +39,8 @@ class ServerOptions(Value, frozen=True, kw_only=True):
     compute_type: str | None = None
     language: str | None = None
     vad: str | None = None
+    min_silence_ms: int | None = None
+    """Silence that ends a segment: sessions ask for it, the lock baseline is started with it."""
 
     def settings(self) -> Settings:
         """Return the settings that the daemon will have.
@@ -47,6 +50,17 @@ class ServerOptions(Value, frozen=True, kw_only=True):
         """
         flags = {name: getattr(self, name) for name in ("models", "device", "compute_type", "language", "vad")}
         return load_settings(self.config, model=self.model, **flags)
+
+    def endpoint_delay(self) -> float:
+        """Return the seconds of silence that end a segment: as asked for, else the profile's own, else as set.
+
+        Raises:
+            ConfigError: A mistake in the settings.
+        """
+        settings = self.settings()
+        if self.min_silence_ms is None and settings.vad == "seed":
+            return segmenter_numbers("seed").min_silence / SAMPLE_RATE
+        return (self.min_silence_ms or settings.min_silence_ms) / 1000
 
 
 class Server(Value, frozen=True, kw_only=True):
@@ -156,6 +170,8 @@ def _lock_command(options: ServerOptions, spec: ModelSpec) -> list[str]:
     }
     if options.config is not None:
         flags["config"] = options.config
+    if options.min_silence_ms is not None:
+        flags["min-silence-ms"] = options.min_silence_ms
     language = settings.language or next(iter(spec.languages))
     if language != "multilingual":
         flags["language"] = language

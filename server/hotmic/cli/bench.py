@@ -57,7 +57,12 @@ class Policy(StrEnum):
 
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.", envvar="HOTMIC_CONFIG")]
 Models = Annotated[Path | None, typer.Option(help="The models.yaml to use.")]
-Model = Annotated[str | None, typer.Option(help="Model to serve (an id of models.yaml).")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="Model to serve (an id of models.yaml). For the gateway alone, without one: hotmic bench frontend."
+    ),
+]
 ShapeOption = Annotated[Shape | None, typer.Option(help="Serve a stub of this shape; it says made-up words.")]
 Device = Annotated[str | None, typer.Option(help="auto, cuda or cpu.")]
 ComputeType = Annotated[str | None, typer.Option(help="auto, int8, float16, …")]
@@ -72,7 +77,9 @@ Duty = Annotated[float, typer.Option(min=0.01, max=1.0, help="Share of the time 
 ChunkMs = Annotated[int, typer.Option(min=10, max=1000, help="Length of a chunk.")]
 WireOption = Annotated[Wire, typer.Option(help="Binary chunks, or JSON with base64.")]
 PolicyOption = Annotated[Policy | None, typer.Option(help="When words become stable; left out: as the model has it.")]
-EndpointMs = Annotated[int | None, typer.Option(help="Silence that ends a segment; left out: as set here.")]
+EndpointMs = Annotated[
+    int | None, typer.Option(min=100, max=10_000, help="Silence that shall end a segment; left out: as set here.")
+]
 BaselineOption = Annotated[Baseline | None, typer.Option(help="Also measure the field's way: a model behind one lock.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write all figures here.")]
 Plots = Annotated[Path | None, typer.Option(help="Write plots (SVG) to this folder.")]
@@ -214,7 +221,7 @@ def engine(
         )
         with _progress() as report:
             result = _run(run_engine(options, lambda what: report(what, 0.0)))
-        _finish(_with_environment("engine", result), engine_table(result), json)
+        _finish(result, engine_table(result), json)
         for sentence in engine_sentences(result):
             typer.echo(sentence)
 
@@ -226,7 +233,7 @@ def frontend(
     turns: Annotated[int, typer.Option(min=1, help="Measurements of each kind; the median counts.")] = 3,
     json: Json = None,
 ) -> None:
-    """Measure what a chunk of audio costs the gateway."""
+    """Measure what a chunk of audio costs the gateway: a daemon with the echo engine, so no model is needed."""
     from hotmic.bench.frontend import FrontendOptions, run_frontend
     from hotmic.bench.report import frontend_table
 
@@ -234,7 +241,7 @@ def frontend(
         options = FrontendOptions(streams=streams, seconds=seconds, turns=turns)
         with _progress() as report:
             result = _run(run_frontend(options, lambda what: report(what, 0.0)))
-        _finish(_with_environment("frontend", result), frontend_table(result), json)
+        _finish(result, frontend_table(result), json)
 
 
 def _live_options(given: dict[str, Any]) -> Any:
@@ -247,8 +254,11 @@ def _live_options(given: dict[str, Any]) -> Any:
     if (control is None) != (audio is None):
         raise ConfigError("--uri-control and --uri-audio belong together.")
     names = ("config", "models", "model", "device", "compute_type", "language", "vad")
-    server = ServerOptions(shape=_value(given["shape"]), **{name: given[name] for name in names})
-    delay_ms = given["endpoint_ms"] or server.settings().min_silence_ms
+    server = ServerOptions(
+        shape=_value(given["shape"]),
+        min_silence_ms=given["endpoint_ms"],
+        **{name: given[name] for name in names},
+    )
     return LiveOptions(
         clips=tuple(load_voices(given["speech"])),
         server=server,
@@ -258,7 +268,7 @@ def _live_options(given: dict[str, Any]) -> Any:
         chunk_ms=given["chunk_ms"],
         wire=given["wire"].value,
         policy=_value(given["policy"]),
-        endpoint_delay=delay_ms / 1000,
+        endpoint_delay=server.endpoint_delay(),
     )
 
 
@@ -280,15 +290,12 @@ def _run(work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     async def whole() -> dict[str, Any]:
         return await work
 
+    from hotmic.bench.head import head
+
     raise_file_limit()
+    above = head()
     with asyncio.Runner(loop_factory=new_loop()) as runner:
-        return runner.run(whole())
-
-
-def _with_environment(command: str, result: dict[str, Any]) -> dict[str, Any]:
-    from hotmic.bench.report import environment
-
-    return {"command": command, "environment": environment(), **result}
+        return above | runner.run(whole())
 
 
 def _finish(result: dict[str, Any], table: Any, json: Path | None) -> None:
