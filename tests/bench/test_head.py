@@ -9,7 +9,9 @@ import pytest
 import hotmic
 from hotmic.bench.head import ROOT, command_of, find_version, head
 
-SCRIPTS = sorted(path for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_"))
+SCRIPTS = sorted(
+    path for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_") and path.stem != "page"
+)
 
 
 @pytest.mark.parametrize(

@@ -46,17 +46,17 @@ def test_windows_at_the_length_of_features_are_not_encoded_twice(
 def test_rows_of_equal_length_are_aligned_rightly(whisper: Engine, job: Build, clip: Clip) -> None:
     # CTranslate2 mixes up rows of equal frames and unequal texts.
     length = 2 * 72_000
-    pcm = [clip(name)[:length] for name in ("lights_kitchen", "order_coffee", "phone_number", "timer")]
+    pcm = [clip(name)[:length] for name in ("lights_kitchen", "order_coffee", "digits_five", "timer")]
     pcm = [audio + bytes(length - len(audio)) for audio in pcm]
     jobs = [job(audio, str(i), word_times=True) for i, audio in enumerate(pcm)]
     together = whisper.decode(jobs)
-    assert len({len(r.words) for r in together}) == 4
+    assert len({len(r.words) for r in together}) > 1, "unequal texts"
     assert [r.words for r in together] == [whisper.decode([one])[0].words for one in jobs]
 
 
 def test_the_reason_for_that_is_still_there(whisper: Any, clip: Clip, texts: dict[str, str]) -> None:
     # Raw CTranslate2: equal numbers of frames give a row the wrong path, one differing number none.
-    names = ("lights_kitchen", "order_coffee", "phone_number", "timer")
+    names = ("lights_kitchen", "order_coffee", "digits_five", "timer")
     bank, storage = whisper._mel, whisper._storage
     features = np.zeros((4, bank.n_mels, 500), dtype=np.float32)
     for target, name in zip(features, names, strict=True):

@@ -230,14 +230,15 @@ def test_large_batches_pass_through_the_pipe(start: Callable[..., Start], job: B
 
 
 def test_what_the_engine_prints_is_no_message(start: Callable[..., Start], job: Build, tmp_path: Path) -> None:
-    # A module that the child imports prints while it is imported and again for each job.
+    # A thread of a module that the child imports prints as soon as the child has taken its channel, and goes on.
     (tmp_path / "sitecustomize.py").write_text(
-        "import threading, time\n"
+        "import os, threading, time\n"
         "def talk():\n"
-        "    import os\n"
+        "    while not os.path.sameopenfile(1, 2):\n"
+        "        time.sleep(0.001)\n"
         "    while True:\n"
         "        print('noise', flush=True); os.write(1, b'more noise\\n'); time.sleep(0.01)\n"
-        "threading.Timer(0.5, talk).start()\n"
+        "threading.Thread(target=talk, daemon=True).start()\n"
     )
     import os as system
 
