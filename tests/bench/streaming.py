@@ -194,7 +194,7 @@ def main() -> None:
                     results[label] = figures_of(cases, clips, heard, offline)
                     print(label, json.dumps(results[label]), flush=True)
     if options.json:
-        options.json.write_text(json.dumps(above | {"sets": results}, indent=2) + "\n")
+        options.json.write_text(json.dumps(above | results, indent=2) + "\n")
 
 
 if __name__ == "__main__":
