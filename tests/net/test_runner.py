@@ -114,18 +114,24 @@ def test_a_failed_batch_fails_its_segments_and_nothing_else() -> None:
     virtual_time.run(main())
 
 
+async def hear_one_segment(pool: EchoPool) -> tuple[Metrics, Ear]:
+    """Return the metrics, and what a listener was told, once somebody has said thirty chunks."""
+    metrics = Metrics()
+    runner, hub = build(pool, metrics)
+    ear = Ear("c")
+    hub.join(ear)
+    session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
+    await talk(runner, session, 0, 30)
+    await asyncio.sleep(2)
+    return metrics, ear
+
+
 @pytest.mark.parametrize("changes", [False, True])
 def test_finals_that_change_stable_words_are_counted(changes: bool) -> None:
     async def main() -> None:
         pool = EchoPool()
         pool.changes_its_mind = changes
-        metrics = Metrics()
-        runner, hub = build(pool, metrics)
-        ear = Ear("c")
-        hub.join(ear)
-        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
-        await talk(runner, session, 0, 30)
-        await asyncio.sleep(2)
+        metrics, ear = await hear_one_segment(pool)
         assert [e.revised for e in ear.heard if isinstance(e, FinalTranscribed)] == [changes]
         assert metrics.registry.get_sample_value("hotmic_finals_revised_total") == float(changes)
 
@@ -137,13 +143,7 @@ def test_what_each_guard_takes_out_of_speech_is_counted_and_not_told(guard: Guar
     async def main() -> None:
         pool = EchoPool()
         pool.suppresses = guard
-        metrics = Metrics()
-        runner, hub = build(pool, metrics)
-        ear = Ear("c")
-        hub.join(ear)
-        session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
-        await talk(runner, session, 0, 30)
-        await asyncio.sleep(2)
+        metrics, ear = await hear_one_segment(pool)
         samples = [sample for family in metrics.registry.collect() for sample in family.samples]
         counted = {s.labels["guard"]: s.value for s in samples if s.name == "hotmic_suppressed_total"}
         assert counted == ({guard: sum(pool.batches)} if guard else {})
