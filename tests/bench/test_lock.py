@@ -11,6 +11,7 @@ import pytest
 
 import hotmic
 from hotmic_client import Client
+from hotmic_speech import read_wav
 
 MODELS = Path(hotmic.__file__).parent / "models"
 
@@ -41,7 +42,19 @@ def test_a_clip_is_transcribed_over_the_same_wire() -> None:
         async with Client(addresses["control"], addresses["audio"]) as client:
             assert client.connected["server"] == "hotmic lock baseline"
             assert (await client.request("get_status", until="status"))["model"] == "lock"
-            return [event async for event in client.transcribe_file(MODELS / "clips" / "timer.wav")]
+            rate, pcm = read_wav(MODELS / "clips" / "timer.wav")
+            half = len(pcm) // 4 * 2
+            events = []
+            await client.send_audio(pcm[:half], sample_rate=rate)
+            async for event in client.events():
+                events.append(event)
+                if event["type"] == "realtime_transcription" and half:
+                    await client.send_audio(pcm[half:], sample_rate=rate)
+                    await client.end_audio()
+                    half = 0
+                if event["type"] == "recording_stopped":
+                    break
+            return events
 
     try:
         events = asyncio.run(main())
