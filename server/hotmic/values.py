@@ -37,6 +37,13 @@ class Word(Value, frozen=True, kw_only=True):
     probability: float
 
 
+class Pause(Value, frozen=True, kw_only=True):
+    """A pause within a window, in samples from its start."""
+
+    middle: int
+    length: int
+
+
 class DecodeOptions(Value, frozen=True, kw_only=True):
     """What a session asks of the engine; equal options may share a batch."""
 
@@ -73,6 +80,8 @@ class DecodeJob(Value, frozen=True, kw_only=True):
     speech_probability: float = 1.0
     """The VAD's mean confidence that this window is speech."""
     word_times: bool = False
+    pauses: tuple[Pause, ...] = ()
+    """Where one sentence of a final may end and another begin, in order."""
     previous: str = ""
     """What was said in the segment before this window; the last words of it steer a partial."""
     tenant: str = ""
@@ -98,6 +107,9 @@ class DecodeResult(Value, frozen=True, kw_only=True):
     """Other readings, best first, where the options want them."""
     no_speech_probability: float = 0.0
     average_logprob: float = 0.0
+    """Mean over its tokens."""
+    tokens: int = 1
+    """How many the engine generated, the closing one included."""
     decode_s: float = 0.0
     """Wall seconds of the batch this row was part of."""
     suppressed: Guard = ""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hotmic.audio.chunker import windows
+from hotmic.audio.chunker import pauses, windows
 from hotmic.values import Samples
 from sound import RATE
 
@@ -79,11 +79,31 @@ def test_a_window_that_has_enough_ends_at_the_next_long_pause() -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "decibels", "ends"), [(0.15, 60, 1), (0.12, 60, 0), (0.12, 25, 0), (0.4, 25, 1), (0.4, 15, 1)]
+    ("length", "decibels", "ends", "doubtful"),
+    [(0.35, 60, 1, 0), (0.2, 60, 0, 1), (0.2, 25, 0, 1), (0.4, 25, 1, 0), (0.4, 15, 1, 0), (0.4, 9, 0, 0)],
 )
-def test_a_pause_in_a_loud_room_must_be_long(length: float, decibels: float, ends: int) -> None:
+def test_a_long_pause_ends_a_window_and_a_short_one_may_end_a_sentence(
+    length: float, decibels: float, ends: int, doubtful: int
+) -> None:
     samples = speech(6, [(3, length)], decibels=decibels)
     assert len(windows(samples, max_window=WINDOW, pause_after=2 * RATE, is_over=True)) == 1 + ends
+    if not ends:
+        assert len(pauses(samples)) == doubtful
+
+
+def test_the_longest_pauses_are_told_in_order() -> None:
+    samples = speech(8, [(0.2, 0.3), (2, 0.15), (3, 0.1), (5, 0.2), (7.5, 0.3)])
+    found = pauses(samples)
+    assert np.allclose([p.middle / RATE for p in found], [2.075, 5.1], atol=0.02), "the edges are no pauses"
+    assert all(0.03 < p.length / RATE < 0.2 for p in found)
+    assert found[0].length < found[1].length
+    assert pauses(speech(8)) == pauses(samples[:0]) == []
+
+
+def test_a_full_window_ends_at_its_longest_short_pause() -> None:
+    samples = speech(12.5, [(1, 0.24), (3, 0.2), (8, 0.15)])
+    found = windows(samples, max_window=WINDOW, pause_after=2 * RATE)
+    assert np.allclose(np.array(found) / RATE, [(0, 3.1), (3.1, 12.5)], atol=0.02)
 
 
 def test_where_there_is_silence_nothing_else_is_a_pause() -> None:

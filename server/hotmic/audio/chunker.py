@@ -1,10 +1,12 @@
 """Cover a segment that is longer than a model's window."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from hotmic.audio import level
-from hotmic.values import SAMPLE_RATE, Samples
+from hotmic.values import SAMPLE_RATE, Pause, Samples
 
 _Powers = npt.NDArray[np.floating]
 
@@ -16,14 +18,32 @@ _PAUSE_DB = 20.0
 
 _FIRST, _LAST = 1 / 2, 0.95
 """Where in a window the cut may be: not so late that the next window begins with a scrap."""
-_SILENCE_DB, _SILENCE_BLOCKS = 35.0, 9
-"""Silence lies this far under the loud parts. Between sentences there are 90 ms, within a sentence hardly ever."""
-_FLOOR_PERCENTILE, _FLOOR_DB = 5, 4.0
-"""Where a room is never silent, a pause holds what it is like when it is most quiet, and little more."""
-_NOISY_PAUSE_DB, _NOISY_PAUSE_BLOCKS = 12.0, 20
-"""Such a pause is this far under the loud parts, and longer than the soft sounds within a sentence."""
+_SILENCE_DB, _SURE_BLOCKS = 35.0, 25
+"""Silence lies this far under the loud parts. So much of it ends a sentence."""
+_DIP_DB, _DIP_BLOCKS, _MOST_DIPS = 30.0, 6, 2
+"""What may end a sentence as well as lie within one: the longest such dips of a window."""
+_FLOOR_PERCENTILE, _FLOOR_DB, _LOUD_DB = 5, 4.0, 12.0
+"""Where a room is never silent, a pause holds what it is like when it is most quiet, and little more, if that is so
+far under the loud parts."""
 _SCRAP = SAMPLE_RATE // 2
-"""Samples that the last window of a segment has at least."""
+"""Samples that a window has at least before and behind a pause."""
+
+
+class _Run(NamedTuple):
+    """A stretch of blocks."""
+
+    start: int
+    stop: int
+
+    @property
+    def blocks(self) -> int:
+        """Its length."""
+        return self.stop - self.start
+
+    @property
+    def middle(self) -> int:
+        """In samples."""
+        return (self.start + self.stop) * _BLOCK // 2
 
 
 def windows(
@@ -38,15 +58,16 @@ def windows(
 
     A window ends in the middle of a pause of 120 ms or more if its second half has one, and the next begins on the same
     sample. Else it ends ``overlap / 2`` behind the quietest 60 ms and the next begins as much before it, so that the
-    word at the cut is whole in one of them. A window depends on its own samples only: all but the last stay as they
-    are while the segment grows, and may be decoded early.
+    word at the cut is whole in one of them. With ``pause_after`` it ends at the first silence of 250 ms, before all
+    that at the longest pause. A window depends on its own samples only: all but the last stay as they are while the
+    segment grows, and may be decoded early.
 
     Args:
         samples: The segment so far.
         max_window: Longest window in samples.
         overlap: Samples two windows share when there is no pause between them.
-        pause_after: Samples after which a window ends at the first pause between sentences; ``None``: late.
-        is_over: Whether the segment has ended: then its last window is looked at for such pauses, too.
+        pause_after: Samples behind which a window ends where a sentence does; ``None``: as late as can be.
+        is_over: Whether the segment has ended: then its last window is looked at for ends of sentences, too.
 
     Returns:
         ``(start, stop)`` within ``samples``, in order, without holes; the last one ends with the samples.
@@ -74,6 +95,13 @@ def windows(
     return found
 
 
+def pauses(window: Samples) -> list[Pause]:
+    """Return where a sentence may end within one of the windows that end between sentences, in order."""
+    runs = [run for run in _dips(_powers(window)) if _SCRAP <= run.middle <= len(window) - _SCRAP]
+    longest = sorted(runs, key=lambda run: run.blocks, reverse=True)[:_MOST_DIPS]
+    return [Pause(middle=run.middle, length=run.blocks * _BLOCK) for run in sorted(longest)]
+
+
 def _powers(window: Samples) -> _Powers:
     return level.smooth(level.block_powers(window, _BLOCK), _SMOOTHING)
 
@@ -82,35 +110,49 @@ def _choose_cut(window: Samples, pause_after: int | None) -> tuple[int, bool]:
     """Return where to cut this window, and whether that is a real pause."""
     powers = _powers(window)
     first, last = int(len(powers) * _FIRST), int(len(powers) * _LAST)
-    early = None if pause_after is None else _early_cut(powers[:last], pause_after)
-    if early is not None:
-        return early, True
+    if pause_after is not None:
+        early = _early_cut(powers[:last], pause_after) or _longest_dip(powers[:last], pause_after)
+        if early is not None:
+            return early, True
     loud = float(np.percentile(powers, 95))
-    pause = _longest_run(powers[first:last] <= loud * 10 ** (-_PAUSE_DB / 10))
-    if pause[1] - pause[0] >= _PAUSE_BLOCKS:
-        return (2 * first + pause[0] + pause[1]) * _BLOCK // 2, True
+    pause = _longest(_runs(powers[first:last] <= loud * 10 ** (-_PAUSE_DB / 10)))
+    if pause.blocks >= _PAUSE_BLOCKS:
+        return first * _BLOCK + pause.middle, True
     return (first + int(np.argmin(powers[first:last]))) * _BLOCK + _BLOCK // 2, False
 
 
 def _early_cut(powers: _Powers, pause_after: int) -> int | None:
-    """Return the middle of the first pause between sentences behind ``pause_after`` samples, if there is one."""
+    """Return the middle of the first pause behind ``pause_after`` samples that surely ends a sentence."""
+    sure = (run.middle for run in _quiet_runs(powers, _SILENCE_DB) if run.blocks >= _SURE_BLOCKS)
+    return next((middle for middle in sure if middle >= pause_after), None)
+
+
+def _longest_dip(powers: _Powers, pause_after: int) -> int | None:
+    """Return the middle of the longest pause behind ``pause_after`` samples that may end a sentence."""
+    return _longest([run for run in _dips(powers) if run.middle >= pause_after]).middle or None
+
+
+def _dips(powers: _Powers) -> list[_Run]:
+    return [run for run in _quiet_runs(powers, _DIP_DB) if run.blocks >= _DIP_BLOCKS]
+
+
+def _quiet_runs(powers: _Powers, under_db: float) -> list[_Run]:
+    """Return the stretches so far under the loud parts; in a room without silence those that are most quiet."""
     if not len(powers):
-        return None
+        return []
     loud = float(np.percentile(powers, 95))
-    quiet, least = powers <= loud * 10 ** (-_SILENCE_DB / 10), _SILENCE_BLOCKS
-    if not quiet.any():
-        floor = float(np.percentile(powers, _FLOOR_PERCENTILE)) * 10 ** (_FLOOR_DB / 10)
-        quiet, least = powers <= min(floor, loud * 10 ** (-_NOISY_PAUSE_DB / 10)), _NOISY_PAUSE_BLOCKS
-    middles = ((start + stop) * _BLOCK // 2 for start, stop in _runs(quiet) if stop - start >= least)
-    return next((middle for middle in middles if middle >= pause_after), None)
+    if powers.min() <= loud * 10 ** (-_SILENCE_DB / 10):
+        return _runs(powers <= loud * 10 ** (-under_db / 10))
+    floor = float(np.percentile(powers, _FLOOR_PERCENTILE)) * 10 ** (_FLOOR_DB / 10)
+    return _runs(powers <= min(floor, loud * 10 ** (-_LOUD_DB / 10)))
 
 
-def _longest_run(flags: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """Return ``[start, stop)`` of the longest stretch of true values; the first of equals."""
-    return max(_runs(flags), key=lambda run: run[1] - run[0], default=(0, 0))
-
-
-def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return ``[start, stop)`` of every stretch of true values."""
+def _runs(flags: npt.NDArray[np.bool_]) -> list[_Run]:
+    """Return every stretch of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8))).tolist()
-    return list(zip(edges[::2], edges[1::2], strict=True))
+    return [_Run(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _longest(runs: list[_Run]) -> _Run:
+    """Return the longest stretch, the first of equals; an empty one where there is none."""
+    return max(runs, key=lambda run: run.blocks, default=_Run(0, 0))

@@ -65,7 +65,7 @@ class ModelSpec(Value, frozen=True, kw_only=True):
     max_window_s: float = 28.0
     """Longest window of one decode."""
     pause_after_s: float | None = None
-    """A window of a final ends at the first pause between sentences behind so many seconds; ``None``: late."""
+    """A window of a final ends at the first clear pause behind so many seconds; ``None``: late."""
     no_speech_threshold: float = 1.0
     """A no-speech probability above this is believed whatever the text; 1: only with a second witness."""
     guards: Guards = Guards()

@@ -65,6 +65,7 @@ def result_of(row: Row, reading: Reading, words: tuple[Word, ...]) -> DecodeResu
         alternatives=() if verdict else others[: row.job.options.alternatives],
         no_speech_probability=hypothesis.no_speech_probability,
         average_logprob=hypothesis.average_logprob,
+        tokens=len(hypothesis.tokens) + 1,
         suppressed=verdict,
     )
 

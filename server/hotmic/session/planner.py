@@ -2,7 +2,7 @@
 
 import msgspec
 
-from hotmic.audio.chunker import windows
+from hotmic.audio.chunker import pauses, windows
 from hotmic.audio.ring import Ring
 from hotmic.commands import SessionOptions
 from hotmic.session.segment import Partial, Segment, Window
@@ -130,6 +130,8 @@ class Planner:
         is_short = is_over and end - segment.start <= self.max_window
         for first, stop in spans[len(segment.windows) : last]:
             job = self._job(segment, "final", segment.start + first, segment.start + stop, now)
+            if self.pause_after is not None:
+                job = msgspec.structs.replace(job, pauses=tuple(pauses(samples[first:stop])))
             if is_short:
                 # Of a longer segment windows are settled before this is known, so none of them may depend on it.
                 noise = segment.end_noise if self.options.denoise != "off" else b""

@@ -21,6 +21,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import logging  # noqa: E402
 
 from hotmic.engines import probe  # noqa: E402
+from hotmic.engines.division import decode_divided  # noqa: E402
 from hotmic.engines.engine import Engine, load_engine  # noqa: E402
 from hotmic.errors import BadMessage, EngineFailed, HotmicError  # noqa: E402
 from hotmic.values import DecodeJob  # noqa: E402
@@ -164,7 +165,7 @@ class Child:
     def _decode(self, engine: Engine, batch: Decode) -> None:
         self._busy_since = time.monotonic()
         try:
-            results = engine.decode(self._jobs(batch))
+            results = decode_divided(self._jobs(batch), engine.decode)
         except Exception as error:
             log.exception("A batch of %d failed.", len(batch.jobs))
             if _is_out_of_memory(error):
