@@ -59,14 +59,16 @@ class EnergyVad:
         self._minimum_db = minimum_db
         self._floor = NoiseFloor()
 
-    def probability(self, frame: Samples) -> float:
+    def probabilities(self, samples: Samples) -> list[float]:
         """Return a logistic curve over the rise: 0.5 at ``rise_db``, 0.88 at 4 dB more."""
-        loudness = level.level_db(frame)
-        floor = self._floor.receive(loudness)
-        if loudness < self._minimum_db:
-            return 0.0
-        return 1.0 / (1.0 + math.exp((self._rise_db - (loudness - floor)) / 2.0))
+        return [self._probability(loudness) for loudness in level.frame_levels(samples.reshape(-1, self.frame))]
 
     def reset(self) -> None:
         """Forget the room."""
         self._floor.reset()
+
+    def _probability(self, loudness: float) -> float:
+        floor = self._floor.receive(loudness)
+        if loudness < self._minimum_db:
+            return 0.0
+        return 1.0 / (1.0 + math.exp((self._rise_db - (loudness - floor)) / 2.0))
