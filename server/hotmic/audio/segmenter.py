@@ -113,7 +113,7 @@ class Segmenter:
         self._start_gap = start_gap
         self._start_threshold = start_threshold
         self._stay_threshold = stay_threshold
-        self._noise = NoiseProfile(guard=pre_roll)
+        self._noise = NoiseProfile(frame=vad.frame, guard=pre_roll)
         self._boundaries: list[Boundary] = []
         self._rest = np.zeros(0, dtype=np.int16)
         self._position = 0

@@ -24,16 +24,18 @@ class NoiseFloor:
     def reset(self) -> None:
         """Start over in a quiet room."""
         self._blocks = deque([START_DB] * _BLOCKS, maxlen=_BLOCKS)
+        self._lowest_block = START_DB
         self._lowest = math.inf
         self._frames = 0
 
     def receive(self, level_db: float) -> float:
         """Take the level of the next frame and return the floor in dB, this frame included."""
         self._lowest = min(self._lowest, level_db)
-        floor = min(self._lowest, min(self._blocks))
+        floor = min(self._lowest, self._lowest_block)
         self._frames += 1
         if self._frames == _BLOCK_FRAMES:
             self._blocks.append(self._lowest)
+            self._lowest_block = min(self._blocks)
             self._lowest = math.inf
             self._frames = 0
         return max(floor, LOWEST_DB)

@@ -347,7 +347,8 @@ class Connection:
         match command:
             case c.AppendAudio():
                 self.grant.require("speak")
-                await self._containers.finish()
+                if self._containers.is_open:
+                    await self._containers.finish()
                 await self._speaker.append(command)
             case c.AppendContainer():
                 self.grant.require("speak")
