@@ -354,11 +354,11 @@ class Runner:
     # one function drives all: feed, drain, send, re-arm
 
     def _drain(self, session: Session) -> None:
-        now = self._now()
         jobs = session.jobs_to_run()
-        scheduler = self.choices.scheduler_of(session.session_id)
-        for job in jobs:
-            scheduler.receive_job(job, now=now)
+        if jobs:
+            scheduler, now = self.choices.scheduler_of(session.session_id), self._now()
+            for job in jobs:
+                scheduler.receive_job(job, now=now)
         for event in session.events_to_send():
             self._publish(session, event)
         self._arm(session)
@@ -428,11 +428,12 @@ class Runner:
         self._stop_waiters = [entry for entry in self._stop_waiters if entry[0].total()]
 
     def _arm(self, session: Session) -> None:
-        due = session.next_timer()
-        if due is None or session.session_id in self._timers:
+        if session.session_id in self._timers:
             return
-        loop = asyncio.get_running_loop()
-        self._timers[session.session_id] = loop.call_at(due, self._fire, session, due)
+        due = session.next_timer()
+        if due is not None:
+            loop = asyncio.get_running_loop()
+            self._timers[session.session_id] = loop.call_at(due, self._fire, session, due)
 
     def _fire(self, session: Session, due: float) -> None:
         del self._timers[session.session_id]
