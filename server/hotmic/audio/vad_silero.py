@@ -47,7 +47,8 @@ class SileroVad:
         windows = np.empty((len(frames), _CONTEXT + self.frame), dtype=np.float32)
         scaled = windows[:, _CONTEXT:]
         np.multiply(frames, scales, out=scaled, casting="same_kind")
-        np.clip(scaled, -1.0, 1.0, out=scaled)
+        if max(gains) > 1.0:
+            np.clip(scaled, -1.0, 1.0, out=scaled)
         windows[0, :_CONTEXT] = self._context
         windows[1:, :_CONTEXT] = scaled[:-1, -_CONTEXT:]
         self._context = scaled[-1, -_CONTEXT:].copy()
