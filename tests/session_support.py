@@ -18,8 +18,8 @@ class LoudVad:
 
     frame = 512
 
-    def probability(self, frame: Samples) -> float:
-        return float(np.abs(frame).max() > 1000)
+    def probabilities(self, samples: Samples) -> list[float]:
+        return [float(np.abs(frame).max() > 1000) for frame in samples.reshape(-1, self.frame)]
 
     def reset(self) -> None:
         """Nothing to forget."""

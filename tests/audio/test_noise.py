@@ -9,14 +9,14 @@ def frame(number: int) -> Samples:
 
 
 def test_keeps_the_newest_up_to_its_length() -> None:
-    profile = NoiseProfile(guard=0, length=250)
+    profile = NoiseProfile(frame=100, guard=0, length=250)
     for number in range(10):
         profile.receive(frame(number), 0.0)
     assert profile.samples().tolist() == [7] * 50 + [8] * 100 + [9] * 100
 
 
 def test_the_guard_before_speech_is_left_out() -> None:
-    profile = NoiseProfile(guard=200, length=1000)
+    profile = NoiseProfile(frame=100, guard=200, length=1000)
     for number in range(5):
         profile.receive(frame(number), 0.0)
     profile.interrupt()
@@ -24,7 +24,7 @@ def test_the_guard_before_speech_is_left_out() -> None:
 
 
 def test_doubt_counts_as_speech() -> None:
-    profile = NoiseProfile(guard=100, length=1000)
+    profile = NoiseProfile(frame=100, guard=100, length=1000)
     profile.receive(frame(1), 0.0)
     profile.receive(frame(2), 0.3)
     profile.receive(frame(3), 0.0)
@@ -33,11 +33,11 @@ def test_doubt_counts_as_speech() -> None:
 
 
 def test_empty_at_first() -> None:
-    assert len(NoiseProfile(guard=100).samples()) == 0
+    assert len(NoiseProfile(frame=100, guard=100).samples()) == 0
 
 
 def test_holds_copies() -> None:
-    profile = NoiseProfile(guard=0)
+    profile = NoiseProfile(frame=100, guard=0)
     data = frame(1)
     profile.receive(data, 0.0)
     data[:] = 9

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -68,3 +70,18 @@ def test_g711_is_symmetric(encoding: str) -> None:
     values = pcm.parse(bytes(range(256)), encoding=encoding).astype(int)
     assert (np.sort(values) == np.sort(-values)).all()
     assert len(set(values.tolist())) >= 255
+
+
+@pytest.mark.parametrize("encoding", ["pcm16", "float32", "mulaw", "alaw", "flac"])
+@pytest.mark.parametrize("data", [b"", b"\0" * 8, b"\0" * 7, b"\0" * 6, np.float32("nan").tobytes()])
+def test_what_is_checked_is_what_can_be_parsed(encoding: str, data: bytes) -> None:
+    def complaint(read: Callable[..., object]) -> str:
+        try:
+            read(data, encoding=encoding)
+        except BadAudio as error:
+            return error.message
+        return ""
+
+    assert complaint(pcm.check) == complaint(pcm.parse)
+    if not complaint(pcm.parse):
+        assert len(pcm.parse(data, encoding=encoding)) * pcm.sample_bytes(encoding) == len(data)

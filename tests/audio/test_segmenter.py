@@ -17,9 +17,9 @@ class ScriptedVad:
 
     frame = FRAME
 
-    def probability(self, frame: Samples) -> float:
-        assert len(frame) == FRAME
-        return float(frame[0]) / 100
+    def probabilities(self, samples: Samples) -> list[float]:
+        assert len(samples)
+        return [float(frame[0]) / 100 for frame in samples.reshape(-1, FRAME)]
 
     def reset(self) -> None:
         """No state."""
@@ -182,7 +182,7 @@ def test_quietest_point_is_within_the_gap() -> None:
     gap = slice(16000 * 2 + 8000, 16000 * 2 + 9600)
     samples[gap] = 3
     samples[::1600] = 90
-    vad.probability = lambda _: 0.9  # type: ignore[method-assign]
+    vad.probabilities = lambda samples: [0.9] * (len(samples) // vad.frame)  # type: ignore[method-assign]
     made.receive(samples)
     made.finish()
     (_, cut), (start, end) = spans(made.boundaries_to_send())

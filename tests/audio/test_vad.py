@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hotmic.audio.segmenter import Segmenter, SpeechEnded
 from hotmic.audio.vad import Vad, build_vad, segmenter_numbers
@@ -15,7 +17,7 @@ PROFILES = typing.get_args(VadProfile)
 
 
 def probabilities(vad: Vad, samples: Samples) -> list[float]:
-    return [vad.probability(samples[i : i + vad.frame]) for i in range(0, len(samples) - vad.frame + 1, vad.frame)]
+    return vad.probabilities(samples[: len(samples) // vad.frame * vad.frame])
 
 
 def segments(profile: VadProfile, samples: Samples) -> list[SpeechEnded]:
@@ -52,9 +54,25 @@ def test_streams_do_not_touch_each_other(profile: VadProfile, spoken: Callable[.
     speech, loud = spoken()[:24000], not_speech("white", -15, 1.5)
     mixed = []
     for i in range(0, len(speech) - one.frame + 1, one.frame):
-        mixed.append(one.probability(speech[i : i + one.frame]))
-        other.probability(loud[i : i + one.frame])
+        mixed += one.probabilities(speech[i : i + one.frame])
+        other.probabilities(loud[i : i + one.frame])
     assert mixed == probabilities(build_vad(profile), speech)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@settings(deadline=None, max_examples=10)
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=8))
+def test_how_many_frames_come_at_once_changes_no_bit(
+    profile: VadProfile, spoken: Callable[..., Samples], sizes: list[int]
+) -> None:
+    speech = np.concatenate([spoken(gain_db=-20), spoken(lead=2.0, noise_db=-50)])
+    whole, alone, pieces = build_vad(profile), build_vad(profile), build_vad(profile)
+    frames = speech[: len(speech) // whole.frame * whole.frame].reshape(-1, whole.frame)
+    found: list[float] = []
+    while len(found) < len(frames):
+        found += pieces.probabilities(frames[len(found) : len(found) + sizes[len(found) % len(sizes)]].ravel())
+    assert found == [probability for frame in frames for probability in alone.probabilities(frame)]
+    assert found == whole.probabilities(frames.ravel())
 
 
 @pytest.mark.parametrize("gain_db", [0, -10, -20, -30, -35])

@@ -26,12 +26,12 @@ def test_gaps_between_words_hold_the_floor() -> None:
 def test_probability_is_a_half_at_the_rise() -> None:
     vad = EnergyVad(rise_db=9.0)
     for i in range(80):
-        vad.probability(to_samples(noise(0.032, -50, seed=i)))
-    at_rise = vad.probability(to_samples(noise(0.032, -41, seed=99)))
+        vad.probabilities(to_samples(noise(0.032, -50, seed=i)))
+    (at_rise,) = vad.probabilities(to_samples(noise(0.032, -41, seed=99)))
     assert at_rise == pytest.approx(0.5, abs=0.25)
-    assert vad.probability(to_samples(noise(0.032, -30, seed=98))) > 0.95
+    assert vad.probabilities(to_samples(noise(0.032, -30, seed=98)))[0] > 0.95
 
 
 def test_below_the_minimum_nothing_is_speech() -> None:
     vad = EnergyVad(minimum_db=-40)
-    assert vad.probability(to_samples(noise(0.032, -45))) == 0.0
+    assert vad.probabilities(to_samples(noise(0.032, -45))) == [0.0]

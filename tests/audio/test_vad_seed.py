@@ -7,4 +7,4 @@ from hotmic.audio.vad_seed import SeedVad
 @pytest.mark.parametrize(("rms", "speech"), [(0.0199, 0.0), (0.0202, 1.0)])
 def test_threshold_is_an_rms_of_two_hundredths(rms: float, speech: float) -> None:
     square = np.where(np.arange(1024) % 2, 1, -1) * round(rms * 32768)
-    assert SeedVad().probability(square.astype(np.int16)) == speech
+    assert SeedVad().probabilities(square.astype(np.int16)) == [speech]

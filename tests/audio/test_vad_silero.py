@@ -27,14 +27,22 @@ def test_frame_by_frame_equals_the_whole_file(spoken: Callable[..., Samples]) ->
         None, {"input": np.concatenate([context, frames], axis=1), "h": state, "c": state}
     )
     vad = SileroVad()
-    assert [vad.probability(frame) for frame in samples.reshape(-1, 512)] == pytest.approx(whole.tolist(), abs=1e-4)
+    found = [probability for frame in samples.reshape(-1, 512) for probability in vad.probabilities(frame)]
+    assert found == pytest.approx(whole.tolist(), abs=1e-4)
 
 
 def test_gain_is_the_same_as_louder_audio(spoken: Callable[..., Samples]) -> None:
-    loud, quiet = SileroVad(), SileroVad()
-    quiet.gain = 4.0
-    frames = (spoken()[9600 : 9600 + 512 * 20] // 4).reshape(-1, 512)
-    assert [quiet.probability(f) for f in frames] == pytest.approx([loud.probability(f * 4) for f in frames], abs=1e-4)
+    samples = spoken()[9600 : 9600 + 512 * 20] // 4
+    louder = SileroVad().probabilities(samples * 4)
+    assert SileroVad().probabilities(samples, (4.0,)) == pytest.approx(louder, abs=1e-4)
+
+
+def test_each_frame_has_its_gain(spoken: Callable[..., Samples]) -> None:
+    samples = spoken()[9600 : 9600 + 512 * 20] // 4
+    gains = [1.0, 4.0, 2.5, 30.0] * 5
+    one = SileroVad()
+    alone = [one.probabilities(frame, (gain,))[0] for frame, gain in zip(samples.reshape(-1, 512), gains, strict=True)]
+    assert SileroVad().probabilities(samples, gains) == alone
 
 
 def test_a_missing_model_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -271,7 +271,7 @@ def test_waiting_for_room_is_no_silence_on_the_wire() -> None:
         hub.join(ear)
         session = runner.open_session("c", SessionOptions(), owner=Owner(hear=ear.heard.append))
         for number in range(900):
-            await runner.has_room(session, 0.1)
+            await runner.wait_for_room(session, 0.1)
             runner.receive_audio(session, echo.chunk(number).tobytes(), encoding="pcm16", sample_rate=None)
         runner.receive_command(session, EndAudio())
         await runner.finish()

@@ -12,8 +12,8 @@ from session_support import Bench, LoudVad, loud, quiet
 class DoubtfulVad(LoudVad):
     """Half sure of what is loud."""
 
-    def probability(self, frame: Samples) -> float:
-        return 0.5 * super().probability(frame)
+    def probabilities(self, samples: Samples) -> list[float]:
+        return [0.5 * probability for probability in super().probabilities(samples)]
 
 
 def finals(bench: Bench) -> list[DecodeJob]:

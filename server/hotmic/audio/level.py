@@ -26,6 +26,29 @@ def power(samples: Samples) -> float:
     return max(float(values @ values) / count - mean * mean, 0.0) / (FULL_SCALE * FULL_SCALE)
 
 
+def frame_powers(frames: Samples) -> list[float]:
+    """Return the ``power`` of each frame to the last bit, whatever the company it is measured in.
+
+    Args:
+        frames: Shape ``[n, size]``.
+    """
+    count = frames.shape[1]
+    values = frames.astype(np.float32)
+    # One product of vectors per frame, the very one that ``power`` makes: sums along an axis would round otherwise.
+    sums = values[:, None, :] @ _ones(count)[:, None]
+    squares = values[:, None, :] @ values[:, :, None]
+    found = []
+    for total, square in zip(sums.ravel().tolist(), squares.ravel().tolist(), strict=True):
+        mean = total / count
+        found.append(max(square / count - mean * mean, 0.0) / (FULL_SCALE * FULL_SCALE))
+    return found
+
+
+def frame_levels(frames: Samples) -> list[float]:
+    """Return the ``level_db`` of each frame, shape ``[n, size]``."""
+    return [to_db(mean_square) for mean_square in frame_powers(frames)]
+
+
 @lru_cache(maxsize=32)
 def _ones(count: int) -> npt.NDArray[np.float32]:
     return np.ones(count, dtype=np.float32)
@@ -44,8 +67,9 @@ def to_db(mean_square: float) -> float:
 def block_powers(samples: Samples, block: int) -> npt.NDArray[np.float32]:
     """Return the mean square of each whole block, full scale 1.0, shape ``[len(samples) // block]``."""
     count = len(samples) // block
-    values = samples[: count * block].reshape(count, block).astype(np.float32) / np.float32(FULL_SCALE)
-    powers: npt.NDArray[np.float32] = np.einsum("ij,ij->i", values, values) / np.float32(block)
+    values = samples[: count * block].reshape(count, block).astype(np.float32)
+    # Full scale is a power of two: dividing by it at the end rounds nothing otherwise.
+    powers: npt.NDArray[np.float32] = np.einsum("ij,ij->i", values, values) / np.float32(block * FULL_SCALE**2)
     return powers
 
 

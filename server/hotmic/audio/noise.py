@@ -13,17 +13,16 @@ class NoiseProfile:
     """Collects frames without speech, and none from within ``guard`` samples before speech began.
 
     Args:
+        frame: Samples of a frame.
         guard: Samples before a speech frame that may already hold its onset.
         length: Most samples kept.
     """
 
-    def __init__(self, *, guard: int, length: int = SAMPLE_RATE // 2) -> None:
-        self._guard = guard
+    def __init__(self, *, frame: int, guard: int, length: int = SAMPLE_RATE // 2) -> None:
         self._length = length
-        self._kept: deque[Samples] = deque()
-        self._kept_size = 0
+        self._guarded = -(-guard // frame)
         self._waiting: deque[Samples] = deque()
-        self._waiting_size = 0
+        self._kept: deque[Samples] = deque(maxlen=-(-length // frame))
 
     def receive(self, frame: Samples, probability: float) -> None:
         """Take the next frame that was not speech; one the VAD is in doubt about counts as the onset of speech."""
@@ -32,19 +31,12 @@ class NoiseProfile:
             return
         # A copy: a view would keep the whole chunk it was cut from alive.
         self._waiting.append(frame.copy())
-        self._waiting_size += len(frame)
-        while self._waiting and self._waiting_size - len(self._waiting[0]) >= self._guard:
-            oldest = self._waiting.popleft()
-            self._waiting_size -= len(oldest)
-            self._kept.append(oldest)
-            self._kept_size += len(oldest)
-        while self._kept and self._kept_size - len(self._kept[0]) >= self._length:
-            self._kept_size -= len(self._kept.popleft())
+        if len(self._waiting) > self._guarded:
+            self._kept.append(self._waiting.popleft())
 
     def interrupt(self) -> None:
         """Speech began: what came just before is not surely noise."""
         self._waiting.clear()
-        self._waiting_size = 0
 
     def samples(self) -> Samples:
         """Return the newest ``length`` samples collected, oldest first; the stretches need not be adjacent."""

@@ -13,6 +13,7 @@ FloatSamples = npt.NDArray[np.float32]
 """Mono samples in -1..1, shape ``[n]``."""
 
 FULL_SCALE = 32768.0
+_LITTLE_ENDIAN = np.dtype("<i2")
 
 
 def parse(data: bytes, *, encoding: str = "pcm16") -> Samples:
@@ -34,6 +35,21 @@ def parse(data: bytes, *, encoding: str = "pcm16") -> Samples:
     return reader(data)
 
 
+def check(data: bytes, *, encoding: str = "pcm16") -> None:
+    """Pass if ``parse`` would.
+
+    Raises:
+        BadAudio: See ``parse``.
+    """
+    if encoding != "pcm16" or len(data) % 2:
+        parse(data, encoding=encoding)
+
+
+def sample_bytes(encoding: str) -> int:
+    """Return how many bytes a sample takes in an encoding that ``parse`` knows."""
+    return _SAMPLE_BYTES.get(encoding, 1)
+
+
 def to_float(samples: Samples) -> FloatSamples:
     """Scale int16 samples to -1..1."""
     return samples.astype(np.float32) * np.float32(1.0 / FULL_SCALE)
@@ -49,7 +65,7 @@ def from_float(samples: npt.NDArray[np.floating]) -> Samples:
 def _parse_pcm16(data: bytes) -> Samples:
     if len(data) % 2:
         raise BadAudio(f"PCM16 audio needs an even byte count, this chunk has an odd one: {len(data)}.")
-    return np.frombuffer(data, dtype="<i2").astype(np.int16, copy=False)
+    return np.frombuffer(data, dtype=_LITTLE_ENDIAN).astype(np.int16, copy=False)
 
 
 def _parse_float32(data: bytes) -> Samples:
@@ -96,3 +112,4 @@ _READERS: dict[str, Callable[[bytes], Samples]] = {
     "mulaw": _parse_mulaw,
     "alaw": _parse_alaw,
 }
+_SAMPLE_BYTES = {"pcm16": 2, "float32": 4}

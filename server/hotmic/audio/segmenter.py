@@ -113,7 +113,7 @@ class Segmenter:
         self._start_gap = start_gap
         self._start_threshold = start_threshold
         self._stay_threshold = stay_threshold
-        self._noise = NoiseProfile(guard=pre_roll)
+        self._noise = NoiseProfile(frame=vad.frame, guard=pre_roll)
         self._boundaries: list[Boundary] = []
         self._rest = np.zeros(0, dtype=np.int16)
         self._position = 0
@@ -163,9 +163,8 @@ class Segmenter:
         data = np.concatenate((self._rest, samples)) if len(self._rest) else samples
         size = self._vad.frame
         whole = len(data) // size * size
-        powers = level.block_powers(data[:whole], size // _BLOCKS).reshape(-1, _BLOCKS)
-        for number, offset in enumerate(range(0, whole, size)):
-            self._receive_frame(data[offset : offset + size], self._position - len(data) + offset, powers[number])
+        if whole:
+            self._receive_frames(data[:whole], self._position - len(data))
         self._rest = data[whole:].copy()
 
     def boundaries_to_send(self) -> list[Boundary]:
@@ -183,7 +182,7 @@ class Segmenter:
             frame[: len(self._rest)] = self._rest
             start = self._position - len(self._rest)
             self._rest = np.zeros(0, dtype=np.int16)
-            self._receive_frame(frame, start, level.block_powers(frame, self._vad.frame // _BLOCKS))
+            self._receive_frames(frame, start)
         if self._start is not None:
             self._close(min(self._speech_end + self._hang_over, self._position))
         self._clear_run(self._position)
@@ -200,13 +199,27 @@ class Segmenter:
         """Return up to 0.5 s of the newest audio that is surely no speech, for the noise profile; may be empty."""
         return self._noise.samples()
 
-    def _receive_frame(self, frame: Samples, start: int, powers: Powers) -> None:
-        probability = self._vad.probability(frame)
-        end = min(start + len(frame), self._position)
-        if self._start is None:
-            self._watch(frame, start, end, probability, powers)
-        else:
-            self._follow(frame, end, probability, powers)
+    def _receive_frames(self, samples: Samples, start: int) -> None:
+        """Take whole frames, the first of which begins at ``start``."""
+        size = self._vad.frame
+        frames, probabilities = samples.reshape(-1, size), self._vad.probabilities(samples)
+        if self.is_quiet and max(probabilities) < min(self._start_threshold, self._stay_threshold):
+            self._pass_silence(frames, min(start + len(samples), self._position), probabilities)
+            return
+        powers = level.block_powers(samples, size // _BLOCKS).reshape(-1, _BLOCKS)
+        for number, probability in enumerate(probabilities):
+            begin = start + number * size
+            end = min(begin + size, self._position)
+            if self._start is None:
+                self._watch(frames[number], begin, end, probability, powers[number])
+            else:
+                self._follow(frames[number], end, probability, powers[number])
+
+    def _pass_silence(self, frames: Samples, end: int, probabilities: list[float]) -> None:
+        """Take frames in which nothing begins that may become a segment."""
+        self._clear_run(end)
+        for frame, probability in zip(frames, probabilities, strict=True):
+            self._noise.receive(frame, probability)
 
     def _watch(self, frame: Samples, start: int, end: int, probability: float, powers: Powers) -> None:
         speech = probability >= self._start_threshold

@@ -12,8 +12,12 @@ class Vad(Protocol):
     def frame(self) -> int:
         """Samples per decision."""
 
-    def probability(self, frame: Samples) -> float:
-        """Return how likely the next ``self.frame`` samples are speech, 0..1."""
+    def probabilities(self, samples: Samples) -> list[float]:
+        """Return how likely each of the next frames is speech, 0..1; how many come at once changes nothing.
+
+        Args:
+            samples: A whole number of frames, shape ``[n * self.frame]``, at least one.
+        """
 
     def reset(self) -> None:
         """Forget the stream: the next frame is the first."""

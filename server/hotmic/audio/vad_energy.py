@@ -24,16 +24,18 @@ class NoiseFloor:
     def reset(self) -> None:
         """Start over in a quiet room."""
         self._blocks = deque([START_DB] * _BLOCKS, maxlen=_BLOCKS)
+        self._lowest_block = START_DB
         self._lowest = math.inf
         self._frames = 0
 
     def receive(self, level_db: float) -> float:
         """Take the level of the next frame and return the floor in dB, this frame included."""
         self._lowest = min(self._lowest, level_db)
-        floor = min(self._lowest, min(self._blocks))
+        floor = min(self._lowest, self._lowest_block)
         self._frames += 1
         if self._frames == _BLOCK_FRAMES:
             self._blocks.append(self._lowest)
+            self._lowest_block = min(self._blocks)
             self._lowest = math.inf
             self._frames = 0
         return max(floor, LOWEST_DB)
@@ -59,14 +61,16 @@ class EnergyVad:
         self._minimum_db = minimum_db
         self._floor = NoiseFloor()
 
-    def probability(self, frame: Samples) -> float:
+    def probabilities(self, samples: Samples) -> list[float]:
         """Return a logistic curve over the rise: 0.5 at ``rise_db``, 0.88 at 4 dB more."""
-        loudness = level.level_db(frame)
-        floor = self._floor.receive(loudness)
-        if loudness < self._minimum_db:
-            return 0.0
-        return 1.0 / (1.0 + math.exp((self._rise_db - (loudness - floor)) / 2.0))
+        return [self._probability(loudness) for loudness in level.frame_levels(samples.reshape(-1, self.frame))]
 
     def reset(self) -> None:
         """Forget the room."""
         self._floor.reset()
+
+    def _probability(self, loudness: float) -> float:
+        floor = self._floor.receive(loudness)
+        if loudness < self._minimum_db:
+            return 0.0
+        return 1.0 / (1.0 + math.exp((self._rise_db - (loudness - floor)) / 2.0))

@@ -2,6 +2,8 @@
 
 from collections import deque
 
+import numpy as np
+
 from hotmic.audio import level
 from hotmic.audio.vad_energy import NoiseFloor
 from hotmic.audio.vad_silero import SileroVad
@@ -41,20 +43,25 @@ class GatedVad:
         self._open_frames = 0
         self._peak_db = level.SILENCE_DB
 
-    def probability(self, frame: Samples) -> float:
-        """Return the network's opinion while the gate is open, else 0."""
-        loudness = level.level_db(frame)
-        floor = self._floor.receive(loudness)
-        self._peak_db = max(loudness, self._peak_db - 0.2)
-        loud = loudness >= self._minimum_db and loudness >= floor + self._rise_db
-        if not loud and not self._open_frames:
-            self._history.append(frame)
-            return 0.0
-        if not self._open_frames:
-            self._open()
-        self._open_frames = self._hold if loud else self._open_frames - 1
-        self._network.gain = self._gain()
-        return self._network.probability(frame)
+    def probabilities(self, samples: Samples) -> list[float]:
+        """Return the network's opinion of the frames for which the gate is open, else 0."""
+        frames = samples.reshape(-1, self.frame)
+        found: list[float] = []
+        gains: list[float] = []
+        for number, loudness in enumerate(level.frame_levels(frames)):
+            floor = self._floor.receive(loudness)
+            self._peak_db = max(loudness, self._peak_db - 0.2)
+            loud = loudness >= self._minimum_db and loudness >= floor + self._rise_db
+            if not self._open_frames:
+                found += self._hear(frames[:number], gains)
+                if not loud:
+                    self._history.append(frames[number])
+                    found.append(0.0)
+                    continue
+                self._open()
+            self._open_frames = self._hold if loud else self._open_frames - 1
+            gains.append(self._gain())
+        return found + self._hear(frames, gains)
 
     def reset(self) -> None:
         """Forget the stream."""
@@ -66,10 +73,17 @@ class GatedVad:
 
     def _open(self) -> None:
         self._network.reset()
-        self._network.gain = self._gain()
-        for frame in self._history:
-            self._network.probability(frame)
-        self._history.clear()
+        if self._history:
+            self._network.probabilities(np.concatenate(self._history), (self._gain(),))
+            self._history.clear()
+
+    def _hear(self, frames: Samples, gains: list[float]) -> list[float]:
+        """Let the network judge the last frames, as many as there are gains, which are used up."""
+        if not gains:
+            return []
+        found = self._network.probabilities(frames[-len(gains) :], gains)
+        gains.clear()
+        return found
 
     def _gain(self) -> float:
         lift_db = min(max(_TARGET_DB - self._peak_db, 0.0), _MOST_GAIN_DB)

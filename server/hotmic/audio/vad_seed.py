@@ -12,9 +12,10 @@ class SeedVad:
     def __init__(self, *, threshold: float = 0.02) -> None:
         self._power = threshold * threshold
 
-    def probability(self, frame: Samples) -> float:
-        """Return 1 or 0."""
-        return 1.0 if level.power(frame) > self._power else 0.0
+    def probabilities(self, samples: Samples) -> list[float]:
+        """Return 1 or 0 for each frame."""
+        powers = level.frame_powers(samples.reshape(-1, self.frame))
+        return [1.0 if power > self._power else 0.0 for power in powers]
 
     def reset(self) -> None:
         """There is no state."""

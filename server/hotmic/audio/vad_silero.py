@@ -1,6 +1,7 @@
-"""Silero's recurrent network, run frame by frame with the state of each stream kept apart."""
+"""Silero's recurrent network, with the state of each stream kept apart."""
 
 import importlib.util
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ _MODEL = "silero_vad_v6.onnx"
 
 
 class SileroVad:
-    """32 ms frames; ~0.1 ms of CPU each. All streams share one set of weights, each has its own state.
+    """32 ms frames; ~0.1 ms of CPU for one, a quarter less each where three come at once.
 
-    ``gain`` multiplies the samples first: ``GatedVad`` lifts quiet voices with it.
+    The network takes frames in a row in one run, its state passing from one to the next, and says the same of them as
+    in runs of their own. All streams share one set of weights, each has its own state.
 
     Raises:
         ConfigError: The model that faster-whisper ships is not installed.
@@ -29,24 +31,32 @@ class SileroVad:
 
     def __init__(self) -> None:
         self._session = load_session()
-        self.gain = 1.0
-        self._window = np.zeros((1, _CONTEXT + self.frame), dtype=np.float32)
         self._hidden = self._cell = np.zeros((1, 1, _STATE), dtype=np.float32)
         self._context = np.zeros(_CONTEXT, dtype=np.float32)
 
-    def probability(self, frame: Samples) -> float:
-        """Return the network's output for the next 512 samples, scaled by ``gain`` and clipped to full scale."""
-        window = self._window
-        window[0, :_CONTEXT] = self._context
-        scaled = window[0, _CONTEXT:]
-        np.multiply(frame, np.float32(self.gain / FULL_SCALE), out=scaled, casting="same_kind")
-        if self.gain != 1.0:
+    def probabilities(self, samples: Samples, gains: Sequence[float] = (1.0,)) -> list[float]:
+        """Return the network's output for each of the next frames.
+
+        Args:
+            samples: A whole number of frames.
+            gains: What each frame is multiplied with first, or one for all; ``GatedVad`` lifts quiet voices with it.
+                What it lifts beyond full scale is clipped.
+        """
+        frames = samples.reshape(-1, self.frame)
+        scales = (np.array(gains) / FULL_SCALE).astype(np.float32)[:, None]
+        windows = np.empty((len(frames), _CONTEXT + self.frame), dtype=np.float32)
+        scaled = windows[:, _CONTEXT:]
+        np.multiply(frames, scales, out=scaled, casting="same_kind")
+        if max(gains) > 1.0:
             np.clip(scaled, -1.0, 1.0, out=scaled)
-        self._context = scaled[-_CONTEXT:].copy()
+        windows[0, :_CONTEXT] = self._context
+        windows[1:, :_CONTEXT] = scaled[:-1, -_CONTEXT:]
+        self._context = scaled[-1, -_CONTEXT:].copy()
         speech, self._hidden, self._cell = self._session.run(
-            None, {"input": window, "h": self._hidden, "c": self._cell}
+            None, {"input": windows, "h": self._hidden, "c": self._cell}
         )
-        return float(speech[0])
+        found: list[float] = speech.tolist()
+        return found
 
     def reset(self) -> None:
         """Clear the recurrent state and the context."""

@@ -18,9 +18,10 @@ class WebrtcVad:
         self._mode = mode
         self.reset()
 
-    def probability(self, frame: Samples) -> float:
-        """Return 1 or 0."""
-        return 1.0 if self._detector.is_speech(frame.tobytes(), SAMPLE_RATE) else 0.0
+    def probabilities(self, samples: Samples) -> list[float]:
+        """Return 1 or 0 for each frame."""
+        frames = samples.reshape(-1, self.frame)
+        return [1.0 if self._detector.is_speech(frame.tobytes(), SAMPLE_RATE) else 0.0 for frame in frames]
 
     def reset(self) -> None:
         """Start a new detector: the library has no reset."""

@@ -16,6 +16,7 @@ from hotmic.errors import HotmicError, NotAuthorized, QuotaReached, RateLimited
 from hotmic.net.audit import auditing
 from hotmic.net.container_feed import ContainerFeed
 from hotmic.net.control import failure
+from hotmic.net.deadline import Deadline
 from hotmic.net.grant import Grant
 from hotmic.net.hub import wall_clock
 from hotmic.net.outbox import Outbox
@@ -63,6 +64,7 @@ class Connection:
         self._throttle = Throttle(services.rates, tell=self._warn, withhold=lambda: self._speaker.withholding())
         self._speaker = Speaker(self, dialect, services, self._throttle, name=session)
         self._has_replies = type(dialect).frames_to_send is not Dialect.frames_to_send
+        self._taking = Deadline(services.slow_client, self._cut_slow)
         self._patience = Patience(lambda: dialect.patience, self._speak_up)
         self._containers = ContainerFeed(
             append=self._speaker.append,
@@ -174,6 +176,7 @@ class Connection:
         finally:
             self._is_over = True
             self._patience.close()
+            self._taking.close()
             services.hub.leave(self)
             for task in tasks:
                 task.cancel()
@@ -260,15 +263,14 @@ class Connection:
     async def _write(self) -> None:
         while True:
             frame = await self._outbox.get()
+            self._taking.begin()
             try:
-                async with asyncio.timeout(self._services.slow_client):
-                    await self._peer.send(frame)
+                await self._peer.send(frame)
             except PeerGoneError:
                 # What it sent before it went is still to be read, and says how it went.
+                self._taking.end()
                 await asyncio.Event().wait()
-            except TimeoutError:
-                self._cut_slow()
-                return
+            self._taking.end()
 
     def _put(self, event: e.Event, timestamp: str, key: str) -> None:
         self._send(self._dialect.encode(event, timestamp=timestamp), key="" if self._dialect.is_appended else key)
@@ -347,7 +349,8 @@ class Connection:
         match command:
             case c.AppendAudio():
                 self.grant.require("speak")
-                await self._containers.finish()
+                if self._containers.is_open:
+                    await self._containers.finish()
                 await self._speaker.append(command)
             case c.AppendContainer():
                 self.grant.require("speak")

@@ -48,6 +48,11 @@ class ContainerFeed:
         self._leave: Callable[[], None] = lambda: None
         self._is_finishing = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a container is open."""
+        return self._stream is not None
+
     async def receive(self, command: AppendContainer) -> None:
         """Take a piece; a container that begins ends the one before it.
 

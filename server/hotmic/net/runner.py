@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 
 import structlog
 
+from hotmic.audio.pcm import sample_bytes
 from hotmic.commands import Command, SessionOptions, StartRecording, StopRecording
 from hotmic.errors import HotmicError, ModelUnavailable, Overloaded, ShuttingDown, Superseded
 from hotmic.events import (
@@ -179,16 +180,18 @@ class Runner:
         session.receive_audio(data, now=self._now(), encoding=encoding, sample_rate=sample_rate, seq=seq)
         self._drain(session)
 
-    async def has_room(self, session_id: str, seconds: float, *, limit: float = 120.0) -> None:
-        """Wait until a session's ring can take so much more audio; give up after ``limit`` seconds."""
+    def has_room(self, session_id: str, seconds: float) -> bool:
+        """Return whether a session's ring can take so much more audio; one that has ended need not."""
         session = self._sessions.get(session_id)
-        if session is None or session.has_room(seconds):
-            return
+        return session is None or session.has_room(seconds)
+
+    async def wait_for_room(self, session_id: str, seconds: float, *, limit: float = 120.0) -> None:
+        """Wait until ``has_room``; give up after ``limit`` seconds."""
         deadline = self._now() + limit
         with self.withholding(session_id):
             try:
                 async with asyncio.timeout_at(deadline):
-                    while (session := self._sessions.get(session_id)) is not None and not session.has_room(seconds):
+                    while not self.has_room(session_id, seconds):
                         self._room.clear()
                         await self._room.wait()
             except TimeoutError:
@@ -207,8 +210,7 @@ class Runner:
 
     def seconds_of(self, session_id: str, data: bytes, *, encoding: str, sample_rate: int | None) -> float:
         """Return how long a chunk lasts, at the rate it names or the session's."""
-        width = {"pcm16": 2, "float32": 4}.get(encoding, 1)
-        return len(data) / width / (sample_rate or self._session(session_id).wire_rate)
+        return len(data) / sample_bytes(encoding) / (sample_rate or self._session(session_id).wire_rate)
 
     def receive_command(self, session_id: str, command: Command) -> None:
         """Hand a command to a session."""
@@ -352,11 +354,11 @@ class Runner:
     # one function drives all: feed, drain, send, re-arm
 
     def _drain(self, session: Session) -> None:
-        now = self._now()
         jobs = session.jobs_to_run()
-        scheduler = self.choices.scheduler_of(session.session_id)
-        for job in jobs:
-            scheduler.receive_job(job, now=now)
+        if jobs:
+            scheduler, now = self.choices.scheduler_of(session.session_id), self._now()
+            for job in jobs:
+                scheduler.receive_job(job, now=now)
         for event in session.events_to_send():
             self._publish(session, event)
         self._arm(session)
@@ -426,11 +428,12 @@ class Runner:
         self._stop_waiters = [entry for entry in self._stop_waiters if entry[0].total()]
 
     def _arm(self, session: Session) -> None:
-        due = session.next_timer()
-        if due is None or session.session_id in self._timers:
+        if session.session_id in self._timers:
             return
-        loop = asyncio.get_running_loop()
-        self._timers[session.session_id] = loop.call_at(due, self._fire, session, due)
+        due = session.next_timer()
+        if due is not None:
+            loop = asyncio.get_running_loop()
+            self._timers[session.session_id] = loop.call_at(due, self._fire, session, due)
 
     def _fire(self, session: Session, due: float) -> None:
         del self._timers[session.session_id]

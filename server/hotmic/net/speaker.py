@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hotmic import commands as c
 from hotmic import events as e
-from hotmic.audio.pcm import parse
+from hotmic.audio.pcm import check
 from hotmic.dialects.dialect import Dialect
 from hotmic.errors import BadField, HotmicError, Overloaded, SessionGone
 from hotmic.net.control import configured, merge
@@ -134,7 +134,7 @@ class Speaker:
             BadField: A numbered one is too large.
             HotmicError: There is no room for one more session.
         """
-        parse(command.data, encoding=command.encoding)
+        check(command.data, encoding=command.encoding)
         session_id = self.open()
         if command.seq is not None:
             await self._append_numbered(command, session_id)
@@ -144,7 +144,8 @@ class Speaker:
             piece = command.data[begin : begin + SLICE]
             seconds = runner.seconds_of(session_id, piece, encoding=encoding, sample_rate=rate)
             await self._throttle.admit_audio(seconds)
-            await runner.has_room(session_id, seconds)
+            if not runner.has_room(session_id, seconds):
+                await runner.wait_for_room(session_id, seconds)
             runner.receive_audio(session_id, piece, encoding=encoding, sample_rate=rate)
             self._services.metrics.audio_seconds.inc(seconds)
             if len(command.data) > SLICE:
@@ -157,7 +158,8 @@ class Speaker:
         runner, encoding, rate = self._services.runner, command.encoding, command.sample_rate
         seconds = runner.seconds_of(session_id, command.data, encoding=encoding, sample_rate=rate)
         await self._throttle.admit_audio(seconds)
-        await runner.has_room(session_id, seconds)
+        if not runner.has_room(session_id, seconds):
+            await runner.wait_for_room(session_id, seconds)
         if self.session_id == session_id:
             runner.receive_audio(session_id, command.data, encoding=encoding, sample_rate=rate, seq=command.seq)
             self._services.metrics.audio_seconds.inc(seconds)

@@ -73,8 +73,10 @@ class Throttle:
 
     async def admit_message(self) -> None:
         """Hold a frame back until it may come."""
-        sentence = f"more than {self._rates.messages:g} messages per second"
-        await self._hold(self._messages, 1.0, sentence)
+        wait = self._messages.take(1.0, asyncio.get_running_loop().time())
+        if wait:
+            sentence = f"more than {self._rates.messages:g} messages per second"
+            await self._hold(self._messages, 1.0, wait, sentence)
 
     async def admit_audio(self, seconds: float) -> None:
         """Hold audio back until it may come.
@@ -83,12 +85,15 @@ class Throttle:
             HotmicError: The token has brought enough.
         """
         self._spend(seconds)
-        sentence = f"audio faster than {self._rates.audio:g} times real time"
-        await self._hold(self._audio, seconds, sentence)
+        wait = self._audio.take(seconds, asyncio.get_running_loop().time())
+        if wait:
+            await self._hold(self._audio, seconds, wait, f"audio faster than {self._rates.audio:g} times real time")
 
     async def admit_end(self) -> None:
         """Hold the end of the audio back until it may come: it counts as a command and is never refused."""
-        await self._hold(self._commands, 1.0, f"more than {self._rates.commands:g} commands per second")
+        wait = self._commands.take(1.0, asyncio.get_running_loop().time())
+        if wait:
+            await self._hold(self._commands, 1.0, wait, f"more than {self._rates.commands:g} commands per second")
 
     def admit_command(self) -> None:
         """Let a command pass.
@@ -101,11 +106,9 @@ class Throttle:
             message = f"More than {self._rates.commands:g} commands per second: this one was not carried out."
             raise RateLimited(message, retry_after_ms=_milliseconds(wait))
 
-    async def _hold(self, bucket: Bucket, amount: float, what: str) -> None:
+    async def _hold(self, bucket: Bucket, amount: float, wait: float, what: str) -> None:
+        """Wait ``wait`` seconds and as long as it takes after that until a bucket has an amount."""
         loop = asyncio.get_running_loop()
-        wait = bucket.take(amount, loop.time())
-        if not wait:
-            return
         if loop.time() - self._held_at >= CALM:
             message = f"You send {what}: you are held back, nothing is lost."
             self._tell(WarningRaised(code=RateLimited.code, message=message, retry_after_ms=_milliseconds(wait)))

@@ -334,22 +334,19 @@ class Session:
         )
 
     def _release(self) -> None:
-        self._ring.release(self._oldest_needed())
-        self._settle()
+        oldest = self._oldest_needed()
+        self._ring.release(oldest)
+        self._settle(oldest)
         self._acknowledge(self._numbering.news(at_once=self.state is not State.RECORDING))
 
-    def _settle(self) -> None:
+    def _settle(self, oldest: int) -> None:
         is_over = not self._segments and self.state is not State.RECORDING
-        self._numbering.settle(self._ring.end if is_over else self._oldest_needed())
+        self._numbering.settle(self._ring.end if is_over else oldest)
 
     def _oldest_needed(self) -> int:
         """Return the position before which all audio is in finals that were told, or silence."""
-        oldest = self._segments[0].start if self._segments else self._segmenter_floor()
-        return min(oldest, self._segmenter_floor())
-
-    def _segmenter_floor(self) -> int:
-        """First sample that a segment opened later may still reach back to."""
-        return self._origin + self._segmenter.keep_from
+        floor = self._origin + self._segmenter.keep_from  # a segment opened later may still reach back to it
+        return min(self._segments[0].start, floor) if self._segments else floor
 
     # recordings
 
@@ -438,7 +435,7 @@ class Session:
             self._report.withdraw(segment, lag=lag, cadence=self.cadence)
             self._report.tell(NothingTranscribed, segment_id=segment.segment_id)
             return
-        self._settle()
+        self._settle(self._oldest_needed())
         self._report.tell_final(segment, model_id=self._model_id, lag=lag, seq=self._numbering.tell())
         self._planner.learn_language(segment.results[0])
 
