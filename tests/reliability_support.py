@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from hotmic.cli.serve import new_loop, raise_file_limit
+from hotmic.config.machine import new_loop, raise_file_limit
 from running import RunningDaemon
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from hotmic.bench.frontend import FrontendOptions, build_chunks, run_frontend
+from hotmic.bench.frontend import BARE, FrontendOptions, build_chunks, run_frontend
 from hotmic.commands import AppendAudio
 from hotmic.dialects.audio import AudioDialect
 from hotmic.errors import EngineFailed
@@ -24,8 +24,14 @@ def test_both_encodings_carry_the_same_audio(sound: str) -> None:
 def test_the_cost_of_a_chunk_is_found() -> None:
     options = FrontendOptions(streams=4, seconds=0.5, turns=1, vads=("energy",), sounds=("speech",))
     result = asyncio.run(run_frontend(options))
-    assert [figure["encoding"] for figure in result["figures"]] == ["json", "binary"]
-    assert all(figure["us_per_chunk"] > 0 for figure in result["figures"])
+    figures = result["figures"]
+    assert [(figure["vad"], figure["encoding"]) for figure in figures] == [
+        (BARE, "json"),
+        (BARE, "binary"),
+        ("energy", "json"),
+        ("energy", "binary"),
+    ]
+    assert all(figure["us_per_chunk"] > 0 for figure in figures)
 
 
 @pytest.mark.integration

@@ -2,7 +2,8 @@
 
 A daemon with the echo engine takes streams that are paced in real time, each 100 ms chunk stamped by schedule. Its CPU
 time is read before, and after it has answered behind the last chunk; what it takes with the streams connected and
-silent is subtracted, and the rest divided by the chunks. The echo engine decodes in a process of its own, whose time
+silent is subtracted, and the rest divided by the chunks. A server that drops the same chunks comes first: no daemon
+on the same library can take less. The echo engine decodes in a process of its own, whose time
 does not count, and hears no text in what is sent; what speech costs beyond voice detection (planning partials, handing
 windows to the worker) does count, and is shown apart by running ``quiet`` audio, in which no segment opens, beside
 ``speech``.
@@ -35,6 +36,8 @@ Sound = Literal["quiet", "speech"]
 
 CHUNK_S = 0.1
 SETTLE_S = 1.0
+BARE = "none, dropped"
+"""Stands for the voice detection where ``hotmic.bench.sink`` takes the chunks: the library's own share."""
 LOOP_S = 20
 """Seconds of sound after which a stream begins anew."""
 _CHUNK_BYTES = round(CHUNK_S * SAMPLE_RATE) * 2
@@ -83,6 +86,10 @@ async def run_frontend(options: FrontendOptions, report: Callable[[str], None] =
         EngineFailed: The daemon did not start, or could not carry so many streams.
     """
     figures = []
+    async with _running([sys.executable, "-m", "hotmic.bench.sink"]) as sink:
+        for encoding in options.encodings:
+            report(f"{encoding}, taken and dropped")
+            figures.append(await _measure(sink, options, BARE, "quiet", encoding))
     for vad in options.vads:
         async with running_gateway(options, vad) as gateway:
             for sound in options.sounds:
@@ -125,7 +132,7 @@ def build_chunks(sound: Sound, encoding: Encoding) -> list[str | bytes]:
 
 
 async def _measure(
-    gateway: Gateway, options: FrontendOptions, vad: VadProfile, sound: Sound, encoding: Encoding
+    gateway: Gateway, options: FrontendOptions, vad: str, sound: Sound, encoding: Encoding
 ) -> dict[str, Any]:
     chunks = build_chunks(sound, encoding)
     async with contextlib.AsyncExitStack() as stack:
@@ -218,20 +225,25 @@ async def running_gateway(options: FrontendOptions, vad: VadProfile) -> AsyncIte
         profiler: list[str] = []
         if options.profile is not None:
             profiler = ["-m", "cProfile", "-o", str(options.profile.with_stem(f"{options.profile.stem}-{vad}"))]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *profiler,
-            *("-m", "hotmic", "serve", "--models", str(registry), "--vad", vad, "--log-level", "error"),
-            *("--control-port", "0", "--audio-port", "0", "--http-port", "0"),
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "HOTMIC_PARTIAL_CADENCE_MS": str(options.cadence_ms)},
-        )
-        try:
-            yield Gateway(process.pid, (await _wait_until_ready(process))["audio"])
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
+        command = [
+            *(sys.executable, *profiler, "-m", "hotmic", "serve", "--models", str(registry), "--vad", vad),
+            *("--log-level", "error", "--control-port", "0", "--audio-port", "0", "--http-port", "0"),
+        ]
+        async with _running(command, HOTMIC_PARTIAL_CADENCE_MS=str(options.cadence_ms)) as gateway:
+            yield gateway
+
+
+@contextlib.asynccontextmanager
+async def _running(command: Sequence[str], **environment: str) -> AsyncIterator[Gateway]:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, env={**os.environ, **environment}
+    )
+    try:
+        yield Gateway(process.pid, (await _wait_until_ready(process))["audio"])
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
 
 
 async def _wait_until_ready(process: asyncio.subprocess.Process) -> dict[str, str]:
@@ -247,4 +259,4 @@ async def _wait_until_ready(process: asyncio.subprocess.Process) -> dict[str, st
         # The model is served before the page is.
         if ready and "http" in addresses:
             return addresses
-    raise EngineFailed("The daemon ended before it was ready.")
+    raise EngineFailed("The server ended before it was ready.")

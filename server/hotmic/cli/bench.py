@@ -11,8 +11,7 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 import typer
 
-from hotmic.cli.serve import new_loop
-from hotmic.config.machine import raise_file_limit
+from hotmic.config.machine import new_loop, raise_file_limit
 from hotmic.errors import ConfigError, HotmicError
 from hotmic.log import configure_log
 

@@ -5,13 +5,13 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 import typer
 
 from hotmic.config.compat import PRESETS, arguments_of, check_model, model_of, preset_of
-from hotmic.config.machine import raise_file_limit
+from hotmic.config.machine import new_loop, raise_file_limit
 from hotmic.config.registry import Registry
 from hotmic.config.settings import Settings, load_settings, unknown_variables
 from hotmic.errors import ConfigError, HotmicError, UnknownModel
@@ -100,17 +100,6 @@ def run(settings: Settings) -> int:
     raise_file_limit()
     with asyncio.Runner(loop_factory=new_loop()) as runner:
         return runner.run(_serve(settings))
-
-
-def new_loop() -> Any:
-    """Return what makes the event loop: uvloop where it exists."""
-    if sys.platform == "win32":
-        return None
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 async def _serve(settings: Settings) -> int:

@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from hotmic.cli.serve import Config, Models, new_loop
+from hotmic.cli.serve import Config, Models
+from hotmic.config.machine import new_loop
 from hotmic.config.settings import Settings, load_settings
 from hotmic.dialects.subtitle import FORMATS
 from hotmic.errors import ConfigError, HotmicError

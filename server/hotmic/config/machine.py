@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hotmic.config.cores import count_cores
 from hotmic.config.finding import Finding
@@ -173,6 +174,17 @@ def raise_file_limit() -> int:
     if limit > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     return limit
+
+
+def new_loop() -> Any:
+    """Return what makes the event loop: uvloop where it exists."""
+    if sys.platform == "win32":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def check_cuda(settings: Settings, machine: Machine) -> Finding:
