@@ -73,8 +73,8 @@ def test_a_higher_threshold_wants_clearer_speech() -> None:
     class Doubtful:
         frame = 512
 
-        def probability(self, frame: Samples) -> float:
-            return 0.6 if np.abs(frame).max() > 1000 else 0.0
+        def probabilities(self, samples: Samples) -> list[float]:
+            return [0.6 if np.abs(frame).max() > 1000 else 0.0 for frame in samples.reshape(-1, self.frame)]
 
         def reset(self) -> None:
             """No state."""
