@@ -129,7 +129,7 @@ class Capabilities(Value, frozen=True, kw_only=True):
     max_window: float = 30.0
     """Longest window one decode covers, in seconds."""
     pause_after: float | None = None
-    """Seconds after which a window of a final ends at the first pause; ``None`` for windows as long as can be."""
+    """Seconds after which a window of a final ends at a clear pause; ``None`` for windows as long as can be."""
     batch: int = 8
     """Most rows of one batch."""
     batches_in_flight: int = 1

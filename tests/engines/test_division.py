@@ -69,7 +69,7 @@ def test_two_sentences_are_told_apart_where_that_is_likelier() -> None:
             (7, 9): said("today", -0.7, words=(word("today", 0.2, 1.0),), no_speech_probability=0.4, language="en"),
         }
     )
-    (result,) = decode_divided([job(5, 9, (2, 0.16), alternatives=2)], ear)
+    (result,) = decode_divided([job(5, 9, (2, 0.21), alternatives=2)], ear)
     assert ear.batches == [[(5, 9)], [(5, 7), (7, 9)]]
     assert result == DecodeResult(
         job_id="j",
@@ -83,7 +83,25 @@ def test_two_sentences_are_told_apart_where_that_is_likelier() -> None:
     )
 
 
-@pytest.mark.parametrize(("length", "text"), [(0.02, "a b"), (0.16, "a b"), (0.3, "a. b.")])
+def test_parts_are_in_the_language_of_the_whole_and_cost_no_further_tries() -> None:
+    heard: list[DecodeJob] = []
+
+    def decode(jobs: Sequence[DecodeJob]) -> list[DecodeResult]:
+        heard.extend(jobs)
+        return [
+            said(f"{len(job.samples)}", -1.0 * len(job.samples), language="fr" if job.pauses else "en") for job in jobs
+        ]
+
+    (result,) = decode_divided([job(0, 4, (2, 0.3))], decode)
+    assert [(j.options.language, j.options.fallback, len(j.pauses)) for j in heard] == [
+        (None, True, 1),
+        ("fr", False, 0),
+        ("fr", False, 0),
+    ]
+    assert result.language == "fr"
+
+
+@pytest.mark.parametrize(("length", "text"), [(0.02, "a b"), (0.21, "a b"), (0.3, "a. b.")])
 def test_the_longer_the_pause_the_more_it_divides(length: float, text: str) -> None:
     ear = Ear({(0, 4): said("a b", -1.0), (0, 2): said("a.", -0.6), (2, 4): said("b.", -0.6)})
     (result,) = decode_divided([job(0, 4, (2, length))], ear)

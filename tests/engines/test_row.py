@@ -90,6 +90,7 @@ def test_alternatives_are_as_many_as_wanted_and_fall_with_their_text(read: Calla
     )
     result = result_of(row, Reading(told, "", ("for", "fore", "far")), ())
     assert (result.text, result.alternatives, result.language_probability) == ("four", ("for", "fore"), 0.8)
+    assert (result.average_logprob, result.tokens) == (-0.1, 2), "the closing token counts"
     words = (Word(word="four", start=0.0, end=0.5, probability=0.9),)
     assert result_of(row, Reading(told, ""), words).words == words
     fallen = result_of(row, Reading(told, "loop", ("for",)), words)

@@ -14,6 +14,7 @@ import pytest
 
 from bench_support import Listener
 from hotmic.bench.clip import bundled_clips
+from hotmic.bench.frontend import BARE
 from hotmic.bench.shape import VERSION
 from hotmic.engines import echo
 from hotmic.values import SAMPLE_RATE, Samples

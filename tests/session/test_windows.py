@@ -39,6 +39,17 @@ def test_jobs_of_a_final_depend_on_the_audio_alone(speech: float) -> None:
     assert finals(live)[0].speech_probability == (0.5 if speech == 5.0 else 1.0)
 
 
+@pytest.mark.parametrize("pause_after", [None, 1.0])
+def test_finals_of_a_model_for_short_windows_name_their_pauses(pause_after: float | None) -> None:
+    bench = Bench()
+    bench.session.receive_model("model-b", Capabilities(max_window=7.0, pause_after=pause_after))
+    bench.hear(quiet(1.0) + loud(3.0) + quiet(0.2) + loud(2.0) + quiet(1.0))
+    (final,) = finals(bench)
+    said = [(final.start + pause.middle) / SAMPLE_RATE for pause in final.pauses]
+    assert said == ([] if pause_after is None else [pytest.approx(4.1, abs=0.02)])
+    assert not any(job.pauses for job in bench.jobs if job.kind == "partial")
+
+
 def test_partials_go_on_behind_a_window_without_text() -> None:
     bench = Bench(max_window=6.0)
     bench.hear(loud(7.0))

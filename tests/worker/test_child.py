@@ -5,18 +5,21 @@ import signal
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hotmic.engines import echo
-from hotmic.values import DecodeJob
+from hotmic.values import SAMPLE_RATE, DecodeJob, Pause
 from hotmic.worker import messages
 from hotmic.worker.messages import Decode, Failed, FromChild, Heartbeat, Loaded, Progress, Results, Start, Started
 
 pytestmark = pytest.mark.integration
 SERVER = Path(__file__).parents[2] / "server"
+CLIPS = SERVER / "hotmic" / "models" / "clips"
 Child = subprocess.Popen[bytes]
 
 
@@ -31,6 +34,14 @@ def child() -> Iterator[Child]:
     ) as process:
         yield process
         process.kill()
+
+
+def audible(name: str) -> bytes:
+    """Return a bundled clip without the silence around it."""
+    with wave.open(str(CLIPS / f"{name}.wav")) as clip:
+        samples = np.frombuffer(clip.readframes(clip.getnframes()), "<i2")
+    (loud,) = np.nonzero(np.abs(samples.astype(int)) > 150)
+    return samples[loud[0] : loud[-1]].tobytes()
 
 
 def send(child: Child, *sent: messages.ToChild) -> None:
@@ -63,6 +74,28 @@ def test_the_conversation(child: Child, start: Callable[..., Start], job: Callab
     assert isinstance(last, Results)
     assert last.batch_id == 7
     assert [(r.job_id, r.text, r.error_code) for r in last.results] == [("a", "3", ""), ("b", "", "engine_failed")]
+
+
+def test_a_window_with_a_pause_is_read_in_parts_where_that_is_likelier(
+    child: Child, start: Callable[..., Start], job: Callable[..., DecodeJob]
+) -> None:
+    """Run together, the bundled model hears one digit of two that are alike."""
+    first, second = (audible(name) for name in ("lights_off", "phone_number"))
+    edge, silence = bytes(2 * 1600), bytes(2 * 2560)
+    pause = Pause(middle=1600 + len(first) // 2 + 1280, length=2560)
+    samples = edge + first + silence + second + edge
+    whole, parted = job(samples, "whole"), job(samples, "parted", pauses=(pause,), word_times=True)
+    send(child, start("faster_whisper"), Decode(batch_id=1, jobs=(whole, parted)))
+    last = receive(child, Results)[-1]
+    assert isinstance(last, Results)
+    assert [result.text for result in last.results] == [
+        "turn off the bedroom lamp my phone number is five two eight one six",
+        "turn off the bedroom lamp my phone number is five five two eight one six",
+    ]
+    times = [word.start for word in last.results[1].words]
+    assert times == sorted(times)
+    assert len(times) == 15
+    assert times[5] >= pause.middle / SAMPLE_RATE > times[4]
 
 
 def test_it_ends_with_its_input(child: Child, start: Callable[..., Start]) -> None:

@@ -20,7 +20,7 @@ _FIRST, _LAST = 1 / 2, 0.95
 """Where in a window the cut may be: not so late that the next window begins with a scrap."""
 _SILENCE_DB, _SURE_BLOCKS = 35.0, 25
 """Silence lies this far under the loud parts. So much of it ends a sentence."""
-_DIP_DB, _DIP_BLOCKS, _MOST_DIPS = 30.0, 6, 2
+_DIP_DB, _DIP_BLOCKS, _MOST_DIPS = 30.0, 6, 3
 """What may end a sentence as well as lie within one: the longest such dips of a window."""
 _FLOOR_PERCENTILE, _FLOOR_DB, _LOUD_DB = 5, 4.0, 12.0
 """Where a room is never silent, a pause holds what it is like when it is most quiet, and little more, if that is so
@@ -58,9 +58,9 @@ def windows(
 
     A window ends in the middle of a pause of 120 ms or more if its second half has one, and the next begins on the same
     sample. Else it ends ``overlap / 2`` behind the quietest 60 ms and the next begins as much before it, so that the
-    word at the cut is whole in one of them. With ``pause_after`` it ends at the first silence of 250 ms, before all
-    that at the longest pause. A window depends on its own samples only: all but the last stay as they are while the
-    segment grows, and may be decoded early.
+    word at the cut is whole in one of them. With ``pause_after`` it ends at the first silence of 300 ms, and at a
+    shorter one rather than with an overlap. Each looks at ``max_window`` samples at the most: all windows but the last
+    stay as they are while the segment grows, and may be decoded early.
 
     Args:
         samples: The segment so far.
@@ -97,9 +97,12 @@ def windows(
 
 def pauses(window: Samples) -> list[Pause]:
     """Return where a sentence may end within one of the windows that end between sentences, in order."""
-    runs = [run for run in _dips(_powers(window)) if _SCRAP <= run.middle <= len(window) - _SCRAP]
+    powers = _powers(window)
+    inner = [run for run in _dips(powers) if run.start and run.stop < len(powers)]
+    runs = [run for run in inner if _SCRAP <= run.middle <= len(window) - _SCRAP]
     longest = sorted(runs, key=lambda run: run.blocks, reverse=True)[:_MOST_DIPS]
-    return [Pause(middle=run.middle, length=run.blocks * _BLOCK) for run in sorted(longest)]
+    # What is smoothed is quiet for shorter than it was.
+    return [Pause(middle=run.middle, length=(run.blocks + _SMOOTHING - 1) * _BLOCK) for run in sorted(longest)]
 
 
 def _powers(window: Samples) -> _Powers:
@@ -110,14 +113,20 @@ def _choose_cut(window: Samples, pause_after: int | None) -> tuple[int, bool]:
     """Return where to cut this window, and whether that is a real pause."""
     powers = _powers(window)
     first, last = int(len(powers) * _FIRST), int(len(powers) * _LAST)
+    dip = _Run(0, 0)
     if pause_after is not None:
-        early = _early_cut(powers[:last], pause_after) or _longest_dip(powers[:last], pause_after)
+        early = _early_cut(powers[:last], pause_after)
         if early is not None:
             return early, True
+        dip = _longest([run for run in _dips(powers[:last]) if run.middle >= pause_after])
+    if dip.blocks >= _PAUSE_BLOCKS:
+        return dip.middle, True
     loud = float(np.percentile(powers, 95))
     pause = _longest(_runs(powers[first:last] <= loud * 10 ** (-_PAUSE_DB / 10)))
     if pause.blocks >= _PAUSE_BLOCKS:
         return first * _BLOCK + pause.middle, True
+    if dip.blocks:
+        return dip.middle, True
     return (first + int(np.argmin(powers[first:last]))) * _BLOCK + _BLOCK // 2, False
 
 
@@ -125,11 +134,6 @@ def _early_cut(powers: _Powers, pause_after: int) -> int | None:
     """Return the middle of the first pause behind ``pause_after`` samples that surely ends a sentence."""
     sure = (run.middle for run in _quiet_runs(powers, _SILENCE_DB) if run.blocks >= _SURE_BLOCKS)
     return next((middle for middle in sure if middle >= pause_after), None)
-
-
-def _longest_dip(powers: _Powers, pause_after: int) -> int | None:
-    """Return the middle of the longest pause behind ``pause_after`` samples that may end a sentence."""
-    return _longest([run for run in _dips(powers) if run.middle >= pause_after]).middle or None
 
 
 def _dips(powers: _Powers) -> list[_Run]:

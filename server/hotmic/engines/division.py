@@ -18,7 +18,7 @@ from hotmic.values import SAMPLE_RATE, DecodeJob, DecodeResult, Pause, Word
 
 Decode = Callable[[Sequence[DecodeJob]], list[DecodeResult]]
 
-EVEN_ODDS = 0.16
+EVEN_ODDS = 0.21
 """Seconds of a pause that lies between sentences as often as within one."""
 ODDS = 5.0
 """How fast that changes: natural logarithm of the odds, per second that the pause is longer."""
@@ -39,6 +39,8 @@ class _Stretch(NamedTuple):
 def decode_divided(jobs: Sequence[DecodeJob], decode: Decode) -> list[DecodeResult]:
     """Decode windows: one result per job, in order; those with pauses in every way that may be the likeliest.
 
+    Three pauses make nine stretches, together four times as long as the window.
+
     Args:
         jobs: Those without pauses are decoded as they are.
         decode: The engine's. It gets the windows first, and then the stretches of those where any division could be
@@ -46,7 +48,7 @@ def decode_divided(jobs: Sequence[DecodeJob], decode: Decode) -> list[DecodeResu
     """
     results = decode(jobs)
     spans = [_spans(job) if _is_doubtful(job, whole) else [] for job, whole in zip(jobs, results, strict=True)]
-    parts = [_part(job, *span) for job, own in zip(jobs, spans, strict=True) for span in own]
+    parts = [_part(job, whole, *span) for job, whole, own in zip(jobs, results, spans, strict=True) for span in own]
     if not parts:
         return results
     decoded = decode(parts)
@@ -91,9 +93,15 @@ def _length(job: DecodeJob) -> int:
     return len(job.samples) // _BYTES
 
 
-def _part(job: DecodeJob, start: int, stop: int) -> DecodeJob:
-    samples = job.samples[_BYTES * start : _BYTES * stop]
-    return msgspec.structs.replace(job, samples=samples, start=job.start + start, pauses=())
+def _part(job: DecodeJob, whole: DecodeResult, start: int, stop: int) -> DecodeJob:
+    """Return the job of a stretch: in the language of the whole, and with no further try where it runs in circles."""
+    return msgspec.structs.replace(
+        job,
+        samples=job.samples[_BYTES * start : _BYTES * stop],
+        start=job.start + start,
+        options=msgspec.structs.replace(job.options, language=whole.language or None, fallback=False),
+        pauses=(),
+    )
 
 
 def _likeliest(job: DecodeJob, whole: DecodeResult, stretches: list[_Stretch]) -> DecodeResult:
@@ -118,14 +126,13 @@ def _joined(job: DecodeJob, whole: DecodeResult, way: list[_Stretch]) -> DecodeR
     others = dict.fromkeys(other for other in (whole.text, *whole.alternatives) if other not in ("", text))
     tokens = sum(result.tokens for result in results)
     return msgspec.structs.replace(
-        results[0],
+        whole,
         text=text,
         words=tuple(word for stretch in way for word in _moved(stretch)),
         alternatives=tuple(others)[: job.options.alternatives],
         no_speech_probability=min(result.no_speech_probability for result in results),
         average_logprob=sum(result.average_logprob * result.tokens for result in results) / tokens,
         tokens=tokens,
-        suppressed="" if text else results[0].suppressed,
     )
 
 

@@ -49,7 +49,7 @@ class Planner:
         self.tenant = ""
         self.max_window = 28 * SAMPLE_RATE
         self.pause_after: int | None = None
-        """Samples after which a window of a final ends at the first pause; ``None`` for the longest windows."""
+        """Samples after which a window of a final ends at a clear pause; ``None`` for the longest windows."""
         self._session_id, self._ring, self._settings = session_id, ring, settings
         self._number = 0
         self._jobs: list[DecodeJob] = []
@@ -96,8 +96,8 @@ class Planner:
         if position - segment.committed_until > self.max_window:
             segment.commit_windows()
         due = position - segment.partial_until >= int(cadence * SAMPLE_RATE)
-        pause_after = position - segment.start >= int(self._settings.min_partial * SAMPLE_RATE)
-        if due and pause_after and self._settings.partials:
+        is_long_enough = position - segment.start >= int(self._settings.min_partial * SAMPLE_RATE)
+        if due and is_long_enough and self._settings.partials:
             segment.partial_until = position
             start = segment.committed_until
             stop = min(position, start + self.max_window)
