@@ -249,6 +249,20 @@ def test_cuts_between_chunks_do_not_matter(script: str, cuts: list[int], max_seg
     assert np.array_equal(pieces.noise(), whole.noise())
 
 
+@pytest.mark.parametrize(("start", "stay"), [(0.5, 0.3), (0.3, 0.5)])
+@given(st.lists(st.text(alphabet=".?S", min_size=1, max_size=5), min_size=1, max_size=30))
+def test_chunks_of_many_frames_are_judged_as_those_of_one(start: float, stay: float, chunks: list[str]) -> None:
+    """A doubtful onset may fill a chunk that holds no speech."""
+    judged = []
+    for cuts in (chunks, "".join(chunks)):
+        made = segmenter(start_threshold=start, stay_threshold=stay)
+        for chunk in cuts:
+            made.receive(audio(chunk))
+        made.finish()
+        judged.append(made.boundaries_to_send())
+    assert judged[0] == judged[1]
+
+
 @settings(deadline=None)
 @given(st.text(alphabet="...SSS?", max_size=150), st.sampled_from([700, 2000, 100_000]))
 def test_boundaries_alternate_and_never_overlap(script: str, max_segment: int) -> None:

@@ -37,6 +37,13 @@ def test_gain_is_the_same_as_louder_audio(spoken: Callable[..., Samples]) -> Non
     assert SileroVad().probabilities(samples, (4.0,)) == pytest.approx(louder, abs=1e-4)
 
 
+def test_what_is_lifted_beyond_full_scale_is_clipped(spoken: Callable[..., Samples]) -> None:
+    samples = spoken()[9600 : 9600 + 512 * 20]
+    clipped = np.clip(samples * 30.0, -32768, 32767).astype(np.int16)
+    expected = SileroVad().probabilities(clipped)
+    assert SileroVad().probabilities(samples, (30.0,)) == pytest.approx(expected, abs=1e-3)
+
+
 def test_each_frame_has_its_gain(spoken: Callable[..., Samples]) -> None:
     samples = spoken()[9600 : 9600 + 512 * 20] // 4
     gains = [1.0, 4.0, 2.5, 30.0] * 5

@@ -18,7 +18,7 @@ from hotmic.net.connection import Connection
 from hotmic.net.container import ContainerStream
 from hotmic.net.grant import Grant
 from net_support import ANYBODY, FakePeer, House
-from wav_support import pieces
+from wav_support import pieces, wav
 
 
 def admit(house: House, peer: FakePeer, *, grant: Grant = ANYBODY, channel: str = "") -> "asyncio.Task[None]":
@@ -222,6 +222,33 @@ def test_who_leaves_behind_the_last_blob_is_heard_to_its_end(tmp_path: Path, *, 
             await task
         heard = house.services.metrics.registry.get_sample_value("hotmic_audio_seconds_total")
         assert heard == pytest.approx(3.0, abs=0.05)
+
+    asyncio.run(main())
+
+
+def test_bare_sound_behind_a_container_is_heard_behind_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A WAV file ends the container before it, of which the decoder has not given everything yet."""
+
+    async def main() -> None:
+        house, peer = House(tmp_path), FakePeer()
+        heard: list[bytes] = []
+        receive_audio = house.runner.receive_audio
+
+        def record_audio(session_id: str, data: bytes, **more: Any) -> None:
+            heard.append(data)
+            receive_audio(session_id, data, **more)
+
+        monkeypatch.setattr(house.runner, "receive_audio", record_audio)
+        task = admit(house, peer)
+        for blob in pieces(record(np.frombuffer(sound(0, 30), np.int16), "webm"), 2_000):
+            peer.say(blob)
+        peer.say(wav(np.frombuffer(sound(30, 40), np.int16)))
+        peer.leave()
+        async with asyncio.timeout(60):
+            await task
+        whole = b"".join(heard)
+        assert len(whole) / 32_000 == pytest.approx(4.0, abs=0.05)
+        assert whole.endswith(sound(30, 40))
 
     asyncio.run(main())
 

@@ -97,8 +97,23 @@ def test_a_client_that_does_not_read_is_cut_and_others_are_not(folder: Path) -> 
         assert not stays.done()
         assert good.sent[-1]["text"] == "word 99"
         assert good.kinds.count("realtime_transcription") == 1, "stale partials were overwritten while they waited"
+        assert house.services.metrics.registry.get_sample_value("hotmic_slow_clients_total") == 1
         good.leave()
         await stays
+
+    virtual_time.run(main())
+
+
+def test_who_leaves_while_a_frame_is_sent_does_not_count_as_slow(folder: Path) -> None:
+    async def main() -> None:
+        house = House(folder)
+        peer = FakePeer(reads=False)
+        task = house.admit(peer)
+        await asyncio.sleep(1)
+        peer.leave()
+        await task
+        await asyncio.sleep(100)
+        assert house.services.metrics.registry.get_sample_value("hotmic_slow_clients_total") == 0
 
     virtual_time.run(main())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hotmic.engines import echo
 from hotmic.events import PartialTranscribed
 from hotmic.net.grant import Grant
 from hotmic.net.security import Tokens
-from hotmic.net.throttle import CALM, Rates
+from hotmic.net.throttle import CALM, Rates, Throttle
 from net_support import FakePeer, House
 
 ALICE = Grant(name="alice")
@@ -126,6 +127,23 @@ def test_audio_that_is_held_back_is_no_silence(tmp_path: Path, numbered: bool) -
         assert finals == [" ".join(map(str, range(30)))]
         peer.leave()
         await task
+
+    virtual_time.run(main())
+
+
+def test_two_that_wait_at_once_do_not_pass_as_one() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        throttle = Throttle(Rates(audio=1.0, audio_burst=1.0), tell=lambda _: None, withhold=nullcontext)
+        passed: list[float] = []
+
+        async def bring() -> None:
+            await throttle.admit_audio(1.0)
+            passed.append(round(loop.time() - began, 3))
+
+        began = loop.time()
+        await asyncio.gather(*(bring() for _ in range(4)))
+        assert passed == [0.0, 1.0, 2.0, 3.0]
 
     virtual_time.run(main())
 

@@ -87,6 +87,25 @@ def test_a_stretch_that_fails_fails_the_file() -> None:
     run(main())
 
 
+def test_a_file_waits_only_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        runner, _ = build(EchoPool(delay=1.0))
+        had_room: list[bool] = []
+        wait_for_room = runner.wait_for_room
+
+        async def wait(session_id: str, seconds: float, *, limit: float) -> None:
+            had_room.append(runner.has_room(session_id, seconds))
+            await wait_for_room(session_id, seconds, limit=limit)
+
+        monkeypatch.setattr(runner, "wait_for_room", wait)
+        transcription = start(runner, talk(30))
+        assert await numbers(transcription) == list(range(30 * NUMBERS))
+        assert set(had_room) == {False}
+        await transcription.close()
+
+    run(main())
+
+
 def test_closing_drops_what_waits() -> None:
     async def main() -> None:
         pool = EchoPool(delay=1.0)

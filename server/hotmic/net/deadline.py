@@ -9,7 +9,7 @@ class Deadline:
 
     Args:
         limit: Seconds that it may take.
-        miss: Called when it takes longer, once.
+        miss: Called when one of them takes longer, once for each that does.
     """
 
     def __init__(self, limit: float, miss: Callable[[], None]) -> None:

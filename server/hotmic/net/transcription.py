@@ -83,7 +83,8 @@ class Transcription:
 
     async def _append(self, samples: Samples) -> None:
         seconds = len(samples) / SAMPLE_RATE
-        await self._runner.wait_for_room(self._session_id, seconds, limit=LONGEST_WAIT)
+        if not self._runner.has_room(self._session_id, seconds):
+            await self._runner.wait_for_room(self._session_id, seconds, limit=LONGEST_WAIT)
         self._runner.receive_audio(
             self._session_id, samples.astype("<i2", copy=False).tobytes(), encoding="pcm16", sample_rate=SAMPLE_RATE
         )
