@@ -168,7 +168,7 @@ def report(
             "mean_first_half": round(float(np.mean(lags[:half])), 3),
             "mean_second_half": round(float(np.mean(lags[half:])), 3),
         },
-        "memory_mb": {"after_a_tenth": memory[len(memory) // 10], "highest": max(memory), "last": memory[-1]},
+        "memory_mb": {"early": memory[max(1, len(memory) // 10)], "highest": max(memory), "last": memory[-1]},
         "memory_over_time": heard["memory"],
     }
 
