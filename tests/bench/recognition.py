@@ -69,6 +69,12 @@ def build_sets(speech: Path | None, seed: int = 99) -> dict[str, list[Case]]:
     return sets
 
 
+async def discard(socket: Any) -> None:
+    """Read a socket and forget what it says: whoever does not read is cut."""
+    async for _ in socket:
+        pass
+
+
 async def transcribe(daemon: RunningDaemon, clips: list[bytes]) -> list[str]:
     """Speak clips, several speakers at a time, and return the text of each."""
     texts = [""] * len(clips)
@@ -77,6 +83,7 @@ async def transcribe(daemon: RunningDaemon, clips: list[bytes]) -> list[str]:
     async def speak(number: int) -> None:
         channel = f"?channel=wer-{number}"
         async with calling(daemon.audio + channel) as audio, calling(daemon.control + channel) as control:
+            reader = asyncio.create_task(discard(audio.socket))
             for turn in turns:
                 for begin in range(0, len(clips[turn]), 3200):
                     await audio.socket.send(clips[turn][begin : begin + 3200])
@@ -84,6 +91,7 @@ async def transcribe(daemon: RunningDaemon, clips: list[bytes]) -> list[str]:
                 await control.hear("recording_stopped", limit=120)
                 texts[turn] = " ".join(m["text"] for m in control.heard if m["type"] == "final_transcription")
                 control.heard.clear()
+            reader.cancel()
 
     await asyncio.gather(*(speak(number) for number in range(SPEAKERS)))
     return texts

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "server"), str(ROOT / "tests" / "bench")]
 
 from jiwer import process_words
-from recognition import pcm, transcribe
+from recognition import discard, pcm, transcribe
 
 from demo_model import evaluate
 from demo_model.voices import Espeak, Speakers
@@ -73,12 +73,6 @@ def family(pid: int) -> list[int]:
     return [pid, *(int(child) for child in children)]
 
 
-async def discard(socket: Any) -> None:
-    """Read a socket and forget what it says."""
-    async for _ in socket:
-        pass
-
-
 async def give(daemon: RunningDaemon, talk: bytes, speed: float) -> dict[str, Any]:
     """Speak the talk by schedule and return what was heard, and how the daemon fared."""
     finals: list[dict[str, Any]] = []
@@ -101,7 +95,7 @@ async def give(daemon: RunningDaemon, talk: bytes, speed: float) -> dict[str, An
 
     async with calling(daemon.audio + "?channel=talk") as audio, calling(daemon.control + "?channel=talk") as control:
         listener = asyncio.create_task(listen(control.socket))
-        # Whoever does not read is cut; the texts count from the other socket.
+        # The texts count from the other socket.
         reader = asyncio.create_task(discard(audio.socket))
         watcher = asyncio.create_task(watch())
         for number, begin in enumerate(range(0, len(talk), CHUNK)):
